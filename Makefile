@@ -1,0 +1,64 @@
+# Each target does all of its own set-up: a fresh Debian or macOS with Python 3.10+ is enough.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3.10 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+SYNCED := .venv/.synced
+# Debian packages of the real servers that tests start.
+SYSTEM_PACKAGES := prometheus chromium
+
+# Where `make install` puts the command: for everybody as root, else for you.
+PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
+
+.PHONY: help demo install test lint docs pictures clean system-packages
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(SYNCED) ## Run a simulated swarm of three nodes and the exporter on it
+	@$(BIN)/swarm-exporter demo --instances 3
+
+install: $(SYNCED) ## Install the command swarm-exporter below PREFIX (/usr/local as root, else ~/.local)
+	@mkdir -p "$(PREFIX)/bin"
+	@UV_PROJECT_ENVIRONMENT="$(PREFIX)/lib/swarm-exporter" $(BIN)/uv sync --quiet --locked --no-dev --no-editable --python $(PYTHON)
+	@ln -sf "$(PREFIX)/lib/swarm-exporter/bin/swarm-exporter" "$(PREFIX)/bin/swarm-exporter"
+	@command -v swarm-exporter >/dev/null && echo "installed: swarm-exporter --instances 3" || \
+		echo "installed: $(PREFIX)/bin/swarm-exporter --instances 3 (add $(PREFIX)/bin to your PATH)"
+
+test: $(SYNCED) system-packages lint ## Run every test; real servers are installed on Debian as root
+	$(BIN)/pytest
+
+lint: $(SYNCED) ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
+	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md
+
+pictures: $(SYNCED) ## Draw the README's picture of the status page with Chromium
+	$(BIN)/python tests/real/pictures.py docs/
+
+clean: ## Remove what make has made
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# uv installs exactly what uv.lock names, hashes checked, into .venv.
+$(SYNCED): pyproject.toml uv.lock
+	@test -n "$(PYTHON)" || { echo "make: Python 3.10 or newer is needed; install it (brew install python, apt-get install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv .venv 2>/dev/null || $(PYTHON) -m venv --clear .venv 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null && \
+		$(PYTHON) -m venv --clear .venv; } || { \
+		echo "make: $(PYTHON) cannot make a virtual environment; install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@VIRTUAL_ENV=.venv UV_PROJECT_ENVIRONMENT=.venv $(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
+	@touch $@
+
+# Only Debian as root can be served here; elsewhere the tests say what is missing and skip those.
+system-packages:
+	@missing=; for p in $(SYSTEM_PACKAGES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "make: installing$$missing" && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; } || \
+	echo "make: not installed:$$missing; the tests that start them are skipped"

@@ -1,0 +1,84 @@
+"""The command line: `swarm-exporter COMMAND`; without a command, `serve`.
+
+Each command is one module with a `command`; it is imported only when it is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from swarm_exporter import __version__
+
+#: Command -> the line that `--help` shows. The module of the same name holds the command.
+COMMANDS = {
+    "serve": "Export nodes to Prometheus (the default command).",
+    "check": "Validate the configuration without starting anything.",
+    "status": "Show what each node earns, in the terminal.",
+    "demo": "Run a simulated swarm, and the exporter on it.",
+    "completion": "Print the completion script for a shell.",
+}
+_DEFAULT = "serve"
+_OF_THE_GROUP = {"--help", "-h", "--version", "-V"}
+
+EPILOG = """\b
+Examples:
+  swarm-exporter --instances 3          export the nodes on ports 3000, 3001, 3002
+  swarm-exporter --api-port 8000        one node whose swarm API is on port 8000
+  swarm-exporter --config swarm.yml     the nodes that a file names
+  swarm-exporter demo                   no node yet? a simulated swarm
+  swarm-exporter status --watch         the table in the terminal
+"""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called, and falls back to `serve`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command by its name."""
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"swarm_exporter.cli.{name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - tells the type checker
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `--instances 3` as `serve --instances 3`."""
+        if not args or (args[0].startswith("-") and args[0] not in _OF_THE_GROUP):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="swarm-exporter")
+def cli() -> None:
+    """Prometheus exporter for RL Swarm (Gensyn) nodes: what each earns, and why not.
+
+    Every command has its own --help with examples. Exit codes: 0 good, 1 failed, 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one sentence on standard error."""
+    from swarm_exporter.errors import SwarmExporterError
+
+    try:
+        cli(prog_name="swarm-exporter")
+    except SwarmExporterError as error:
+        click.echo(f"swarm-exporter: {error}", err=True)
+        sys.exit(1)

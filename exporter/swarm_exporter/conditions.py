@@ -1,0 +1,124 @@
+"""The one answer for a node: a pure function from what is known to a condition.
+
+"Earning" is the definition of up. Where the facts do not tell, the answer is unknown, with what
+to do to know more.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from swarm_exporter.durations import format_duration
+from swarm_exporter.model import (
+    Board,
+    Condition,
+    Earnings,
+    Identity,
+    SourceStatus,
+    Standing,
+    Verdict,
+)
+from swarm_exporter.reasons import ACTION, MEANING
+
+#: Upstream's own health route calls its data too old after this time (v0.2 to v0.4.4).
+FROZEN_AFTER_SECONDS = 300.0
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one node at one moment."""
+
+    now: float
+    identity: Identity
+    identified: bool
+    conflicts: tuple[str, ...]
+    leaderboard: SourceStatus | None
+    board: Board | None
+    standing: Standing | None
+    earnings: Earnings
+    swarm_last_increase: float | None
+    stall_after: float
+
+
+def judge(facts: Facts) -> Verdict:
+    """Return the condition of a node; the first rule that applies decides."""
+    if facts.conflicts:
+        others = ", ".join(facts.conflicts)
+        return Verdict(
+            Condition.WRONG_IDENTITY,
+            f"node {others} is the same peer of the swarm",
+            "Give each node its own folder with its own swarm.pem, or correct peer_id.",
+        )
+    status = facts.leaderboard
+    if status is None:
+        return Verdict(Condition.UNKNOWN, "the first answer is still awaited")
+    if not status.up or facts.board is None:
+        if status.reason is None:
+            return Verdict(Condition.UNKNOWN, "the last answer is too old to count")
+        return Verdict(Condition.UNKNOWN, MEANING[status.reason], ACTION[status.reason])
+    if not facts.identified:
+        return Verdict(
+            Condition.UNKNOWN,
+            facts.identity.problem or "which peer is this node's is not known",
+            "Give --peer-id or --nickname, or the node's --folder; the board's first peers are "
+            "listed below.",
+        )
+    return _judge_by_board(facts, facts.board)
+
+
+def _judge_by_board(facts: Facts, board: Board) -> Verdict:
+    age = _age(facts.now, board.data_timestamp)
+    if age is not None and age > FROZEN_AFTER_SECONDS:
+        return Verdict(
+            Condition.UNKNOWN,
+            f"the API answers, but with data that are {format_duration(age)} old",
+            "Restart the swarm API, or look at its log: it lost the chain or the swarm.",
+        )
+    swarm_idle = _age(facts.now, facts.swarm_last_increase)
+    if swarm_idle is not None and swarm_idle > facts.stall_after:
+        return Verdict(
+            Condition.SWARM_HALTED,
+            f"nobody in the swarm has earned for {format_duration(swarm_idle)}",
+            "Nothing to do at this node: look at the swarm's own announcements.",
+        )
+    if facts.standing is None:
+        return _judge_absence(board)
+    return _judge_earnings(facts, facts.standing, board)
+
+
+def _judge_absence(board: Board) -> Verdict:
+    if board.newest is None or (board.clock is not None and board.clock > board.newest):
+        return Verdict(
+            Condition.WAITING_SWARM, "nobody has published a score in the swarm's stage yet"
+        )
+    return Verdict(
+        Condition.UNKNOWN,
+        f"not on the board, while {len(board.newest_scores)} peers are in its newest stage",
+        "A node is listed once it has published its first score of a stage; if it stays away, "
+        "look at its log.",
+    )
+
+
+def _judge_earnings(facts: Facts, standing: Standing, board: Board) -> Verdict:
+    earnings = facts.earnings
+    idle = _age(facts.now, earnings.last_increase)
+    if idle is not None and idle <= facts.stall_after:
+        return Verdict(Condition.EARNING)
+    scored = (standing.last_score or 0.0) > 0.0 and standing.recorded == board.newest
+    if idle is None and scored:
+        return Verdict(Condition.EARNING)
+    watched = idle if idle is not None else _age(facts.now, earnings.since) or 0.0
+    if idle is None and watched <= facts.stall_after:
+        return Verdict(
+            Condition.TRAINING,
+            f"listed, but it has not earned in the {format_duration(watched)} it was watched",
+            "Wait: a stage can take an hour.",
+        )
+    return Verdict(
+        Condition.TRAINING,
+        f"listed, but it has not earned for {format_duration(watched)} while others have",
+        "Look at the node's log for failed submissions and for its login; then restart it.",
+    )
+
+
+def _age(now: float, then: float | None) -> float | None:
+    return None if then is None else max(now - then, 0.0)

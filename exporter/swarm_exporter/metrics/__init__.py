@@ -1,0 +1,15 @@
+"""Snapshot -> Prometheus metric families. A new metric is one entry in one of these files."""
+
+from __future__ import annotations
+
+from swarm_exporter.metrics import exporter, nodes, rewards, sources, swarm
+from swarm_exporter.metrics.catalogue import Metric
+
+#: Every metric of the program, in the order of the reference.
+CATALOGUE: tuple[Metric, ...] = (
+    *rewards.METRICS,
+    *swarm.METRICS,
+    *nodes.METRICS,
+    *sources.METRICS,
+    *exporter.METRICS,
+)

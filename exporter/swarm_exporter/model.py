@@ -1,0 +1,221 @@
+"""The nouns of the program as frozen types: node, identity, standing, board, reading, snapshot.
+
+Data only: nothing here reads a clock, a socket or a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from swarm_exporter.reasons import Reason
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One RL Swarm training instance on this machine, as the configuration names it."""
+
+    name: str
+    #: Base address of its swarm API, without a trailing slash and without credentials in labels.
+    api: str
+    folder: Path | None = None
+    peer_id: str | None = None
+    nickname: str | None = None
+    identity_file: Path | None = None
+    #: The person's own static labels; they appear on `swarm_node_info` alone.
+    labels: Mapping[str, str] = {}
+
+
+class IdentityOrigin(str, Enum):
+    """Where we learned which peer a node is."""
+
+    CONFIG = "config"
+    IDENTITY_FILE = "identity_file"
+    LOG = "log"
+    UNKNOWN = "unknown"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which peer of the swarm a node is. All unknown is an identity too: nobody could tell."""
+
+    peer_id: str | None = None
+    #: Three words, lower case, separated by spaces.
+    nickname: str | None = None
+    origin: IdentityOrigin = IdentityOrigin.UNKNOWN
+    #: Why it is unknown, in one sentence for a person.
+    problem: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """True where there is anything to look for on a board."""
+        return self.peer_id is not None or self.nickname is not None
+
+
+class Stage(msgspec.Struct, frozen=True, order=True):
+    """A moment of the swarm's own clock; later moments compare greater."""
+
+    round: int
+    stage: int
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a leaderboard says of one peer. Absent or unusable figures are None, never zero."""
+
+    peer_id: str
+    nickname: str
+    #: 1-based place in the order in which the API lists the peers.
+    rank: int
+    #: The API's own running figure; it jumps and falls by design (docs/metrics.md).
+    cumulative_reward: float | None = None
+    #: Score of the stage in which the peer was last recorded; it starts at zero in each stage.
+    last_score: float | None = None
+    participation: float | None = None
+    #: The stage in which the peer was last recorded.
+    recorded: Stage | None = None
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One point of a score history: Unix seconds of the API's poll, and the score it saw."""
+
+    x: float
+    y: float
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a leaderboard API, reduced to what is exported and accounted."""
+
+    total_peers: int
+    #: The peers that were asked for, keyed by peer id.
+    wanted: Mapping[str, Standing]
+    #: The first K peers, in the API's order.
+    top: tuple[Standing, ...]
+    #: Quantile (0.5, 0.9, 0.99, 1) of the cumulative reward over all peers; empty without peers.
+    quantiles: Mapping[float, float]
+    #: The newest stage in which anybody is recorded, and the score of each peer recorded in it.
+    newest: Stage | None
+    newest_scores: Mapping[str, float]
+    #: The swarm's clock; None where the API does not know it or did not answer.
+    clock: Stage | None
+    #: When the API itself last learned something, Unix seconds.
+    data_timestamp: float | None
+    #: The API's newest cumulative figures of each wanted peer (upstream keeps 30 polls).
+    cumulative_history: Mapping[str, tuple[Point, ...]] = {}
+    #: All scores the API remembers of each wanted peer; asked for once after a start.
+    score_history: Mapping[str, tuple[Point, ...]] = {}
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What one poll of one source returned, with the time it was taken."""
+
+    #: Unix seconds at the end of the poll.
+    time: float
+    #: How long the poll took, seconds.
+    duration: float
+    #: The facts, or None where the poll failed.
+    value: Board | Identity | None
+    #: Why it failed; None where it did not.
+    failure: Reason | None = None
+    #: What is wrong, for the log and the page; never holds a secret.
+    detail: str = ""
+    #: Defects that cost single values but not the poll, one entry each.
+    defects: tuple[Reason, ...] = ()
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How well one node is seen through one source."""
+
+    node: str
+    source: str
+    up: bool
+    reason: Reason | None
+    detail: str
+    duration: float | None
+    last_success: float | None
+    #: Polls and values lost so far, by reason.
+    errors: Mapping[Reason, int]
+
+
+class Earnings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node has really earned, corrected for the API's jumps and resets."""
+
+    #: Sum of the last scores of all finished stages that ended above zero.
+    earned: float
+    #: Sum of the amounts by which finished stages ended below zero; not negative.
+    lost: float
+    #: When the accounting of this node began, Unix seconds; None before its peer was first seen.
+    since: float | None
+    #: When it last earned, Unix seconds; None where nobody saw it earn.
+    last_increase: float | None
+    #: Earned per hour over the last day, or since the accounting began; None in the first minutes.
+    per_hour: float | None
+    #: Last scores of the newest stages, oldest first, the open one last.
+    scores: tuple[float, ...] = ()
+
+
+class Condition(str, Enum):
+    """The one answer for a node. A person reads its word, its reason and the next action."""
+
+    EARNING = "earning"
+    TRAINING = "training"
+    WAITING_SWARM = "waiting_swarm"
+    WAITING_LOGIN = "waiting_login"
+    WRONG_IDENTITY = "wrong_identity"
+    TOO_SLOW = "too_slow"
+    CRASH_LOOPING = "crash_looping"
+    DOWN = "down"
+    SWARM_HALTED = "swarm_halted"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A condition with its reason and the next action; both empty where there is nothing to do."""
+
+    condition: Condition
+    reason: str = ""
+    action: str = ""
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known about one node at one moment."""
+
+    node: Node
+    identity: Identity
+    #: True where a peer of the board, or the configuration, tells which peer is ours.
+    identified: bool
+    #: Names of other nodes that claim the same peer.
+    conflicts: tuple[str, ...]
+    board: Board | None
+    standing: Standing | None
+    earnings: Earnings
+    verdict: Verdict
+    sources: tuple[SourceStatus, ...]
+
+
+class ExporterView(msgspec.Struct, frozen=True, kw_only=True):
+    """The exporter's own state."""
+
+    started: float
+    ready: bool
+    config_ok: bool
+    config_error: str
+    config_loaded: float
+    #: False where the last attempt to save the state file failed.
+    state_saved: bool
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest reading of every source: the only thing that is rendered."""
+
+    #: Unix seconds of the newest change.
+    time: float
+    nodes: tuple[NodeView, ...]
+    #: The board that stands for the swarm: that of the first node whose API answers.
+    board: Board | None
+    #: When anybody in the swarm last earned, Unix seconds.
+    swarm_last_increase: float | None
+    #: Configured stall threshold, seconds.
+    stall_after: float
+    exporter: ExporterView

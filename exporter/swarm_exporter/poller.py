@@ -1,0 +1,206 @@
+"""When to ask what: one task for each target, with timeout, backoff and a word on each change.
+
+A target that never answers delays no other: each waits for nothing but its own answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+import httpx
+
+from swarm_exporter.addresses import redact_url
+from swarm_exporter.clock import Clock
+from swarm_exporter.config import Config
+from swarm_exporter.durations import format_duration
+from swarm_exporter.model import Reading
+from swarm_exporter.reasons import ACTION, MEANING, Reason
+from swarm_exporter.sources.base import Context, Facts, Source, Target
+from swarm_exporter.sources.errors import SourceError
+from swarm_exporter.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+#: A failing target is asked at least this often, however long it has failed.
+LONGEST_BACKOFF_SECONDS = 60.0
+#: First polls of many targets are this far apart, so that a start is no storm.
+_START_SPACING_SECONDS = 0.005
+
+
+class Poller:
+    """Asks every target of a configuration on its own clock, and gives the readings away."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        client: httpx.AsyncClient,
+        tracker: Tracker,
+        clock: Clock,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Prepare; nothing is asked before `configure`."""
+        self._sources = sources
+        self._client = client
+        self._tracker = tracker
+        self._clock = clock
+        self._uniform = uniform
+        self._jobs: list[_Job] = []
+
+    async def configure(self, config: Config) -> None:
+        """Ask from now on what `config` names; targets that remain go on as they are."""
+        wanted = [(source, target) for source in self._sources for target in source.targets(config)]
+        kept = [job for job in self._jobs if any(job.target == target for _, target in wanted)]
+        await _end(job for job in self._jobs if job not in kept)
+        self._tracker.configure(config, [target for _, target in wanted])
+        self._jobs = []
+        for number, (source, target) in enumerate(wanted):
+            job = next((job for job in kept if job.target == target), None)
+            if job is None:
+                job = _Job(target, source, self._client, self._tracker, self._clock, self._uniform)
+                earlier = [j for j in self._jobs if j.target.source != target.source]
+                job.start(earlier, min(number * _START_SPACING_SECONDS, target.interval / 2))
+            job.config = config
+            self._jobs.append(job)
+
+    async def asked_once(self) -> None:
+        """Wait until every target was asked at least once, with whatever success."""
+        for job in self._jobs:
+            await job.asked_once.wait()
+
+    async def close(self) -> None:
+        """Stop asking."""
+        await _end(self._jobs)
+        self._jobs = []
+
+
+class _Job:
+    """One target being asked for ever."""
+
+    config: Config
+
+    def __init__(
+        self,
+        target: Target,
+        source: Source,
+        client: httpx.AsyncClient,
+        tracker: Tracker,
+        clock: Clock,
+        uniform: Callable[[float, float], float],
+    ) -> None:
+        self.target = target
+        self._source = source
+        self._client = client
+        self._tracker = tracker
+        self._clock = clock
+        self._uniform = uniform
+        self._failures = 0
+        self._failing_since = 0.0
+        self._succeeded = False
+        self._said: tuple[Reason | None, frozenset[Reason]] | None = None
+        self.asked_once = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, earlier: Iterable[_Job], delay: float) -> None:
+        """Begin once the targets of earlier sources were asked: a board needs the identities."""
+        awaited = [job.asked_once for job in earlier if job.serves(self.target)]
+        self.task = asyncio.create_task(self._run(awaited, delay))
+
+    def serves(self, target: Target) -> bool:
+        """Tell whether this job's answers are for a node of `target`."""
+        return any(node in target.nodes for node in self.target.nodes)
+
+    async def _run(self, awaited: Sequence[asyncio.Event], delay: float) -> None:
+        for event in awaited:
+            await event.wait()
+        await self._clock.sleep(delay)
+        due = self._clock.monotonic()
+        while True:
+            reading = await self._ask()
+            await self._tracker.record(self.target, reading)
+            self._say_changes(reading)
+            self.asked_once.set()
+            if reading.failure is None:
+                self._failures = 0
+                self._succeeded = True
+                # Keep the beat, but do not catch up on what was slept through.
+                due = max(due + self.target.interval, self._clock.monotonic())
+            else:
+                self._failures += 1
+                due = self._clock.monotonic() + self._backoff()
+            await self._clock.sleep(due - self._clock.monotonic())
+
+    def _backoff(self) -> float:
+        longest = max(self.target.interval, LONGEST_BACKOFF_SECONDS)
+        doubled = self.target.interval * 2.0 ** min(self._failures - 1, 16)
+        return min(doubled, longest) * self._uniform(0.75, 1.25)
+
+    async def _ask(self) -> Reading:
+        began = self._clock.monotonic()
+        facts: Facts | None = None
+        failure: Reason | None = None
+        detail = ""
+        context = Context(
+            client=self._client,
+            clock=self._clock,
+            config=self.config,
+            identities=self._tracker.identities(self.target.nodes),
+            first=not self._succeeded,
+        )
+        try:
+            facts = await asyncio.wait_for(
+                self._source.poll(self.target, context), self.config.timeout
+            )
+        except SourceError as error:
+            failure, detail = error.reason, error.detail
+        except asyncio.TimeoutError:
+            failure = Reason.TIMEOUT
+            detail = f"no answer within {format_duration(self.config.timeout)}"
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the polling
+            failure, detail = Reason.INTERNAL, type(error).__name__
+            log.debug("internal fault", exc_info=error)
+        return Reading(
+            time=self._clock.time(),
+            duration=self._clock.monotonic() - began,
+            value=facts.value if facts is not None else None,
+            failure=failure,
+            detail=detail,
+            defects=facts.defects if facts is not None else (),
+        )
+
+    def _say_changes(self, reading: Reading) -> None:
+        """Write one line where the state changed, and none while it stays."""
+        state = (reading.failure, frozenset(reading.defects))
+        before, self._said = self._said, state
+        if before == state:
+            return
+        nodes = ", ".join(node.name for node in self.target.nodes)
+        where = f"{self.target.source} of node {nodes} ({redact_url(self.target.key)})"
+        if reading.failure is not None:
+            if before is None or before[0] is None:
+                self._failing_since = reading.time
+            log.warning(
+                "%s: %s [%s: %s]. %s",
+                where,
+                MEANING[reading.failure],
+                reading.failure.value,
+                reading.detail,
+                ACTION[reading.failure],
+            )
+            return
+        if before is None:
+            log.info("%s: answers", where)
+        elif before[0] is not None:
+            silence = max(reading.time - self._failing_since, 0.0)
+            log.info("%s: answers again after %s", where, format_duration(silence))
+        for reason in sorted(state[1] - (before[1] if before is not None else frozenset())):
+            log.warning("%s: %s [%s]. %s", where, MEANING[reason], reason.value, ACTION[reason])
+
+
+async def _end(jobs: Iterable[_Job]) -> None:
+    tasks = [job.task for job in jobs if job.task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

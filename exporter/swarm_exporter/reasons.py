@@ -1,0 +1,90 @@
+"""Why a source failed or lost a value: a fixed list, each with its text for people.
+
+The enum's values are the `reason` label of `swarm_source_errors_total`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Reason(str, Enum):
+    """One kind of fault of a source."""
+
+    REFUSED = "refused"
+    DNS = "dns"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    CONNECTION = "connection"
+    REDIRECT = "redirect"
+    HTML = "html"
+    NOT_FOUND = "not_found"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    NAN = "nan"
+    NOT_READY = "not_ready"
+    STALE = "stale"
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    INVALID_JSON = "invalid_json"
+    WRONG_SHAPE = "wrong_shape"
+    INVALID_VALUE = "invalid_value"
+    DUPLICATE_PEER = "duplicate_peer"
+    UNREADABLE = "unreadable"
+    INTERNAL = "internal"
+
+
+_LEADERBOARD_HINT = (
+    "RL Swarm v0.2 to v0.4.4 serves the leaderboard from web/api (port 8000 unless SWARM_UI_PORT "
+    "says otherwise); later versions have none. Point --api-port or --api-url at it."
+)
+
+#: What has happened, in words for a person.
+MEANING: dict[Reason, str] = {
+    Reason.REFUSED: "nothing listens at the address",
+    Reason.DNS: "the host name is not known",
+    Reason.TIMEOUT: "no whole answer within the timeout",
+    Reason.TLS: "the TLS handshake or certificate failed",
+    Reason.CONNECTION: "the connection broke before the answer was whole",
+    Reason.REDIRECT: "the address redirects elsewhere; redirects are not followed",
+    Reason.HTML: "the address answers with a web page, not with the swarm API",
+    Reason.NOT_FOUND: "the address answers 404: it has no leaderboard",
+    Reason.HTTP_4XX: "the address refuses the request (HTTP 4xx)",
+    Reason.HTTP_5XX: "the API answers with a server error (HTTP 5xx)",
+    Reason.NAN: "a peer published NaN or Infinity, and the API cannot answer while it is listed",
+    Reason.NOT_READY: "the API runs but has not reached the swarm yet",
+    Reason.STALE: "the API answers, but has learned nothing new for five minutes",
+    Reason.EMPTY: "the answer has no body",
+    Reason.TOO_LARGE: "the answer is larger than the body limit",
+    Reason.INVALID_JSON: "the answer is not whole, valid JSON",
+    Reason.WRONG_SHAPE: "the answer is JSON but not a leaderboard",
+    Reason.INVALID_VALUE: "a value in the answer has an impossible type or size and was left out",
+    Reason.DUPLICATE_PEER: "a peer is listed twice; the first place counts",
+    Reason.UNREADABLE: "a local file cannot be read or is not what it should be",
+    Reason.INTERNAL: "a fault of the exporter itself; please report the log line",
+}
+
+#: What to do about it: a sentence that names the fix.
+ACTION: dict[Reason, str] = {
+    Reason.REFUSED: "Start the swarm API, or correct its address. " + _LEADERBOARD_HINT,
+    Reason.DNS: "Correct the host name in the API address.",
+    Reason.TIMEOUT: "Look at the API's machine, or raise `timeout`.",
+    Reason.TLS: "Correct the certificate or the scheme of the API address.",
+    Reason.CONNECTION: "Look at the API's log: it or a proxy before it closes connections.",
+    Reason.REDIRECT: "Give the address that it redirects to.",
+    Reason.HTML: "Port 3000 is RL Swarm's login app, not the leaderboard. " + _LEADERBOARD_HINT,
+    Reason.NOT_FOUND: "The login app and RL Swarm v0.5 and later answer so. " + _LEADERBOARD_HINT,
+    Reason.HTTP_4XX: "Look at what guards the address (proxy, authentication).",
+    Reason.HTTP_5XX: "Look at the API's own log.",
+    Reason.NAN: "Nothing to do here: it passes when that peer's entry expires (up to 4 hours).",
+    Reason.NOT_READY: "Wait a minute; if it stays, look at the API's log for its chain and peers.",
+    Reason.STALE: "Restart the swarm API, or look at its log: it lost the chain or the swarm.",
+    Reason.EMPTY: "Look at what listens at the address: it may not be the swarm API.",
+    Reason.TOO_LARGE: "Raise `body_limit` if the swarm is really that large.",
+    Reason.INVALID_JSON: "Look at what listens at the address: it may not be the swarm API.",
+    Reason.WRONG_SHAPE: "Point the address at the swarm API. " + _LEADERBOARD_HINT,
+    Reason.INVALID_VALUE: "Nothing to do: peers publish what they like, the rest is exported.",
+    Reason.DUPLICATE_PEER: "Nothing to do: peers publish what they like, the rest is exported.",
+    Reason.UNREADABLE: "Correct the path or the permissions.",
+    Reason.INTERNAL: "Report it with the log line.",
+}

@@ -1,0 +1,148 @@
+"""One bounded HTTP GET: an answer within its limits, or a fault with its reason."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+import msgspec
+
+from swarm_exporter.addresses import redact_url
+from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.errors import SourceError
+
+#: A fault's detail quotes at most this much of what an address answered.
+_QUOTED_CHARACTERS = 120
+_IDLE_CONNECTION_SECONDS = 4.0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer, as it came."""
+
+    status: int
+    content_type: str
+    body: bytearray
+    #: Where it redirects to, without credentials or query; empty where it does not.
+    location: str
+    #: How long a cache on the way has held it, seconds (RFC 9111, section 5.1).
+    age: float
+
+
+def new_client() -> httpx.AsyncClient:
+    """Return the client that all sources share.
+
+    Proxies from the environment serve remote addresses; loopback never goes through one.
+    Idle connections are dropped before uvicorn's 5 s keep-alive ends under a request.
+    """
+    direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        headers={"accept": "application/json", "accept-encoding": "identity"},
+        limits=httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=100,
+            keepalive_expiry=_IDLE_CONNECTION_SECONDS,
+        ),
+        mounts=direct,
+    )
+
+
+async def get(client: httpx.AsyncClient, url: str, *, timeout: float, limit: int) -> Answer:
+    """GET `url`; return the answer whatever its status, with at most `limit` bytes of body.
+
+    `timeout` in seconds is for each step (connect, each read); the caller bounds the whole.
+    Raises SourceError where no whole answer within the limit came.
+    """
+    try:
+        async with client.stream("GET", url, timeout=timeout) as response:
+            body = await _bounded_body(response, limit)
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        raise _error_of(error, url) from None
+    age = response.headers.get("age", "")
+    return Answer(
+        status=response.status_code,
+        content_type=response.headers.get("content-type", "").lower(),
+        body=body,
+        location=redact_url(response.headers.get("location", "")),
+        age=float(age) if age.isdecimal() and len(age) < 10 else 0.0,
+    )
+
+
+async def get_json(client: httpx.AsyncClient, url: str, *, timeout: float, limit: int) -> Answer:
+    """GET `url`; return the answer where it is a 200 with a body that can be JSON.
+
+    Raises SourceError with the reason for everything else.
+    """
+    answer = await get(client, url, timeout=timeout, limit=limit)
+    refuse_other_than_json(answer)
+    return answer
+
+
+def refuse_other_than_json(answer: Answer) -> None:
+    """Raise the SourceError that tells what an answer is, unless it is a 200 with JSON in it."""
+    status = answer.status
+    if 300 <= status < 400:
+        raise SourceError(Reason.REDIRECT, f"HTTP {status} to {answer.location or 'nowhere'}")
+    page = "html" in answer.content_type or answer.body[:64].lstrip().startswith(b"<")
+    if page:
+        raise SourceError(Reason.HTML, f"HTTP {status} with a web page")
+    if status == 404:
+        raise SourceError(Reason.NOT_FOUND, f"HTTP 404: {quote(answer.body)}")
+    if status >= 500:
+        # Starlette's JSON encoder refuses NaN with this text (recorded from v0.4.4).
+        nan = b"Out of range float values" in answer.body
+        raise SourceError(
+            Reason.NAN if nan else Reason.HTTP_5XX, f"HTTP {status}: {quote(answer.body)}"
+        )
+    if status != 200:
+        raise SourceError(Reason.HTTP_4XX, f"HTTP {status}: {quote(answer.body)}")
+    if not answer.body.strip():
+        raise SourceError(Reason.EMPTY, "HTTP 200 without a body")
+
+
+def quote(body: bytes | bytearray) -> str:
+    """Return the beginning of a body as one printable line."""
+    text = bytes(body[: 4 * _QUOTED_CHARACTERS]).decode("utf-8", "replace")
+    line = "".join(c if c.isprintable() else " " for c in text)[:_QUOTED_CHARACTERS]
+    return " ".join(line.split()) or "no body"
+
+
+async def _bounded_body(response: httpx.Response, limit: int) -> bytearray:
+    if response.headers.get("content-encoding", "").lower() not in ("", "identity"):
+        raise SourceError(Reason.INVALID_JSON, "the answer is compressed although not asked to be")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        if len(body) + len(chunk) > limit:
+            raise SourceError(Reason.TOO_LARGE, f"more than {limit} bytes")
+        body += chunk
+    return body
+
+
+def _error_of(error: Exception, url: str) -> SourceError:
+    """Find the reason in an exception and what caused it; its own text may hold the URL."""
+    where = redact_url(url)
+    for cause in _causes(error):
+        if isinstance(cause, (httpx.TimeoutException, TimeoutError)):
+            return SourceError(Reason.TIMEOUT, f"no answer in time from {where}")
+        if isinstance(cause, ssl.SSLError):
+            return SourceError(Reason.TLS, f"{where}: {cause.reason or type(cause).__name__}")
+        if isinstance(cause, socket.gaierror):
+            return SourceError(Reason.DNS, f"{where}: {cause.strerror}")
+        if isinstance(cause, ConnectionRefusedError):
+            return SourceError(Reason.REFUSED, f"connection refused at {where}")
+    return SourceError(Reason.CONNECTION, f"{where}: {type(error).__name__}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and all that led to it, groups included, each once."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [c for c in (cause.__cause__, cause.__context__) if c is not None]
+        waiting += getattr(cause, "exceptions", ())

@@ -1,0 +1,273 @@
+"""Decoders of the leaderboard's JSON: bytes -> the few fields that are used.
+
+Shapes: upstream v0.2 to v0.4.4 (`cumulativeScore`, `lastScore`, `score`, `total`) and those its
+web page builds (`cumulativeReward`, `participation`, `totalPeers`), which community APIs serve.
+Peers publish what they like: a row that is not well formed costs itself, never the board.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from swarm_exporter.model import Point, Stage
+from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.errors import SourceError
+from swarm_exporter.sources.http import quote
+
+#: Longer ids and nicknames are no peer's: libp2p ids have 46 to 64 characters, nicknames under 40.
+MAX_ID_LENGTH = 128
+MAX_NICKNAME_LENGTH = 128
+#: Rounds and stages beyond this lose digits in a Prometheus sample (a 64-bit float).
+_MAX_CLOCK = 2**53
+
+T = TypeVar("T")
+
+_LONGEST_POINT = 96
+_LAST_X = re.compile(rb'"x"\s*:\s*(\d{1,15})\b[^{}]*\}\s*\]\s*$')
+
+
+class Row(msgspec.Struct, rename="camel", gc=False):
+    """One peer of a board as the API lists it. Histories stay undecoded until asked for."""
+
+    id: str
+    nickname: str = ""
+    recorded_round: int | None = None
+    recorded_stage: int | None = None
+    cumulative_score: float | None = None
+    cumulative_reward: float | None = None
+    last_score: float | None = None
+    score: float | None = None
+    participation: float | None = None
+    score_history: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def cumulative(self) -> float | None:
+        """The cumulative figure under either of its names."""
+        return (
+            self.cumulative_score if self.cumulative_score is not None else self.cumulative_reward
+        )
+
+    @property
+    def recorded(self) -> Stage | None:
+        """The stage in which the peer was last recorded."""
+        if self.recorded_round is None or self.recorded_stage is None:
+            return None
+        return Stage(self.recorded_round, self.recorded_stage)
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A decoded board: the place of each usable row in the API's order, and what was unusable."""
+
+    rows: list[tuple[int, Row]]
+    total: int
+    defects: tuple[Reason, ...]
+
+
+class _Strict(msgspec.Struct, rename="camel"):
+    leaders: list[Row]
+    total: int | None = None
+    total_peers: int | None = None
+
+
+class _Lenient(msgspec.Struct, rename="camel"):
+    leaders: list[msgspec.Raw]
+    total: msgspec.Raw = msgspec.Raw()
+    total_peers: msgspec.Raw = msgspec.Raw()
+
+
+class _Clock(msgspec.Struct):
+    round: int
+    stage: int
+
+
+class _Health(msgspec.Struct, rename="camel"):
+    last_polled: float | None = None
+    detail: str = ""
+
+
+class _HistoryRow(msgspec.Struct):
+    id: str
+    values: msgspec.Raw = msgspec.Raw()
+
+
+class _Histories(msgspec.Struct):
+    leaders: list[_HistoryRow]
+
+
+_strict = msgspec.json.Decoder(_Strict)
+_lenient = msgspec.json.Decoder(_Lenient)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_clock = msgspec.json.Decoder(_Clock)
+_health = msgspec.json.Decoder(_Health)
+_histories = msgspec.json.Decoder(_Histories)
+_points = msgspec.json.Decoder(list[Point])
+_integer = msgspec.json.Decoder(int)
+
+#: Name in JSON -> name in Row, and a decoder of its type: a row can be decoded field by field.
+_FIELDS: dict[str, tuple[str, msgspec.json.Decoder[object]]] = {
+    field.encode_name: (field.name, msgspec.json.Decoder(field.type))
+    for field in msgspec.structs.fields(Row)
+}
+
+
+def decode_board(body: bytes | bytearray) -> Table:
+    """Decode `/api/leaderboard-cumulative` or `/api/leaderboard`.
+
+    Raises SourceError (invalid_json, nan, wrong_shape) where the whole is no board.
+    """
+    try:
+        board = _strict.decode(body)
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        return _decode_leniently(body)
+    except msgspec.DecodeError:
+        raise _not_json(body) from None
+    total = board.total if board.total is not None else board.total_peers
+    return _table(enumerate(board.leaders, 1), total, len(board.leaders), [])
+
+
+def decode_clock(body: bytes | bytearray) -> Stage | None:
+    """Decode `/api/round_and_stage`; None while the API has not read the chain (-1, -1).
+
+    Raises SourceError (invalid_json, wrong_shape).
+    """
+    clock = _decode(_clock, body)
+    if not _plausible_clock(clock.round) or not _plausible_clock(clock.stage):
+        return None
+    return Stage(clock.round, clock.stage)
+
+
+def decode_last_polled(body: bytes | bytearray) -> float | None:
+    """Decode `/api/healthz`: seconds since the API last polled the swarm, or None."""
+    polled = _decode(_health, body).last_polled
+    return polled if polled is not None and math.isfinite(polled) and polled >= 0 else None
+
+
+def decode_health_problem(body: bytes | bytearray) -> str:
+    """Decode the `detail` of a failing `/api/healthz`; empty where there is none."""
+    try:
+        return _decode(_health, body).detail
+    except SourceError:
+        return ""
+
+
+def decode_points(history: msgspec.Raw) -> tuple[Point, ...]:
+    """Decode one score history; points that are no numbers cost the history, not the peer."""
+    try:
+        points = _points.decode(history) if bytes(history) else []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    return tuple(p for p in points if math.isfinite(p.x) and math.isfinite(p.y))
+
+
+def newest_point(histories: Iterable[msgspec.Raw]) -> float | None:
+    """Return the newest `x` at the end of any history, Unix seconds, without decoding them."""
+    newest: float | None = None
+    for history in histories:
+        tail = _LAST_X.search(memoryview(history)[-_LONGEST_POINT:])
+        if tail is not None:
+            newest = max(newest or 0.0, float(tail[1]))
+    return newest
+
+
+def decode_histories(body: bytes | bytearray, peers: set[str]) -> dict[str, tuple[Point, ...]]:
+    """Decode `/api/rewards-history` for the peers asked for.
+
+    Raises SourceError (invalid_json, wrong_shape).
+    """
+    rows = _decode(_histories, body).leaders
+    return {row.id: decode_points(row.values) for row in rows if row.id in peers}
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.ValidationError, RecursionError):
+        raise SourceError(Reason.WRONG_SHAPE, f"unexpected answer: {quote(body)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _not_json(body) from None
+
+
+def _not_json(body: bytes | bytearray) -> SourceError:
+    if b"NaN" in body or b"Infinity" in body:
+        return SourceError(Reason.NAN, "the body holds NaN or Infinity, which is not JSON")
+    return SourceError(Reason.INVALID_JSON, f"{len(body)} bytes: {quote(body)}")
+
+
+def _decode_leniently(body: bytes | bytearray) -> Table:
+    """Decode row by row and field by field, after a strict look found something impossible."""
+    board = _decode(_lenient, body)
+    defects: list[Reason] = []
+    total = _optional(_integer, board.total, defects)
+    if total is None:
+        total = _optional(_integer, board.total_peers, defects)
+    rows = ((place, _lenient_row(raw, defects)) for place, raw in enumerate(board.leaders, 1))
+    usable = ((place, row) for place, row in rows if row is not None)
+    return _table(usable, total, len(board.leaders), defects)
+
+
+def _lenient_row(raw: msgspec.Raw, defects: list[Reason]) -> Row | None:
+    usable: dict[str, object] = {}
+    try:
+        for key, value in _object.decode(raw).items():
+            if key in _FIELDS:
+                name, decoder = _FIELDS[key]
+                known = _optional(decoder, value, defects)
+                if known is not None:
+                    usable[name] = known
+        return Row(**usable)  # type: ignore[arg-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+        # No object, or one without an id.
+        defects.append(Reason.INVALID_VALUE)
+        return None
+
+
+def _optional(
+    decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, defects: list[Reason]
+) -> T | None:
+    """Decode one value; null is absent, anything of another type is a defect and absent."""
+    if bytes(raw) in (b"", b"null"):
+        return None
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        defects.append(Reason.INVALID_VALUE)
+        return None
+
+
+def _table(
+    listed: Iterator[tuple[int, Row]] | enumerate[Row],
+    total: int | None,
+    length: int,
+    defects: list[Reason],
+) -> Table:
+    """Keep the rows that can be a peer, each peer at its first place."""
+    rows: list[tuple[int, Row]] = []
+    seen: set[str] = set()
+    for place, row in listed:
+        if not 0 < len(row.id) <= MAX_ID_LENGTH or len(row.nickname) > MAX_NICKNAME_LENGTH:
+            defects.append(Reason.INVALID_VALUE)
+        elif row.id in seen:
+            defects.append(Reason.DUPLICATE_PEER)
+        else:
+            seen.add(row.id)
+            _drop_impossible(row, defects)
+            rows.append((place, row))
+    if total is not None and not 0 <= total <= _MAX_CLOCK:
+        defects.append(Reason.INVALID_VALUE)
+        total = None
+    return Table(rows, length if total is None else total, tuple(defects))
+
+
+def _drop_impossible(row: Row, defects: list[Reason]) -> None:
+    if not (_plausible_clock(row.recorded_round) and _plausible_clock(row.recorded_stage)):
+        defects.append(Reason.INVALID_VALUE)
+        row.recorded_round = row.recorded_stage = None
+
+
+def _plausible_clock(value: int | None) -> bool:
+    return value is None or 0 <= value <= _MAX_CLOCK

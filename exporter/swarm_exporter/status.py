@@ -1,0 +1,184 @@
+"""Snapshot -> the status document: what `/api/status`, the page and `status` show.
+
+The document is the machine-readable twin of the table a person sees; its keys are stable.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from swarm_exporter import __version__
+from swarm_exporter.addresses import redact_url
+from swarm_exporter.model import Board, NodeView, Snapshot, SourceStatus
+from swarm_exporter.reasons import ACTION
+
+
+class SourceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How one node is seen through one source."""
+
+    source: str
+    up: bool
+    reason: str | None
+    detail: str
+    action: str
+    duration_seconds: float | None
+    last_success: float | None
+
+
+class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table. Times are Unix seconds; unknown is null."""
+
+    node: str
+    nickname: str | None
+    peer_id: str | None
+    api: str
+    labels: dict[str, str]
+    condition: str
+    reason: str
+    action: str
+    rank: int | None
+    total_peers: int | None
+    cumulative_reward: float | None
+    last_score: float | None
+    participation: float | None
+    earned: float
+    lost: float
+    earned_since: float | None
+    earned_per_hour: float | None
+    last_increase: float | None
+    scores: list[float]
+    round: int | None
+    stage: int | None
+    recorded_round: int | None
+    recorded_stage: int | None
+    data_timestamp: float | None
+    sources: list[SourceLine]
+
+
+class PeerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the first peers of the board."""
+
+    rank: int
+    peer_id: str
+    nickname: str
+    cumulative_reward: float | None
+    #: Names of the person's own nodes that are this peer.
+    nodes: list[str]
+
+
+class SwarmLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The swarm as a whole; all null while no board is known."""
+
+    round: int | None
+    stage: int | None
+    total_peers: int | None
+    #: Cumulative reward by quantile: "0.5", "0.9", "0.99", "1".
+    quantiles: dict[str, float]
+    last_increase: float | None
+    data_timestamp: float | None
+    top: list[PeerLine]
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer of `/api/status`."""
+
+    version: str
+    #: When the document was made, Unix seconds.
+    time: float
+    started: float
+    ready: bool
+    #: How often the page should ask again, seconds.
+    refresh_seconds: float
+    config_ok: bool
+    config_error: str
+    stall_after_seconds: float
+    nodes: list[NodeLine]
+    swarm: SwarmLine
+
+
+def status_document(snapshot: Snapshot, now: float, refresh_seconds: float) -> StatusDocument:
+    """Put a snapshot into the document's shape; `now` is the time it is asked for."""
+    return StatusDocument(
+        version=__version__,
+        time=now,
+        started=snapshot.exporter.started,
+        ready=snapshot.exporter.ready,
+        refresh_seconds=refresh_seconds,
+        config_ok=snapshot.exporter.config_ok,
+        config_error=snapshot.exporter.config_error,
+        stall_after_seconds=snapshot.stall_after,
+        nodes=[_node_line(view) for view in snapshot.nodes],
+        swarm=_swarm_line(snapshot),
+    )
+
+
+def _node_line(view: NodeView) -> NodeLine:
+    standing, board, earnings = view.standing, view.board, view.earnings
+    recorded = standing.recorded if standing else None
+    clock = board.clock if board else None
+    return NodeLine(
+        node=view.node.name,
+        nickname=view.identity.nickname,
+        peer_id=view.identity.peer_id,
+        api=redact_url(view.node.api),
+        labels=dict(view.node.labels),
+        condition=view.verdict.condition.value,
+        reason=view.verdict.reason,
+        action=view.verdict.action,
+        rank=standing.rank if standing else None,
+        total_peers=board.total_peers if board else None,
+        cumulative_reward=standing.cumulative_reward if standing else None,
+        last_score=standing.last_score if standing else None,
+        participation=standing.participation if standing else None,
+        earned=earnings.earned,
+        lost=earnings.lost,
+        earned_since=earnings.since,
+        earned_per_hour=earnings.per_hour,
+        last_increase=earnings.last_increase,
+        scores=list(earnings.scores),
+        round=clock.round if clock else None,
+        stage=clock.stage if clock else None,
+        recorded_round=recorded.round if recorded else None,
+        recorded_stage=recorded.stage if recorded else None,
+        data_timestamp=board.data_timestamp if board else None,
+        sources=[_source_line(status) for status in view.sources],
+    )
+
+
+def _source_line(status: SourceStatus) -> SourceLine:
+    return SourceLine(
+        source=status.source,
+        up=status.up,
+        reason=status.reason.value if status.reason is not None else None,
+        detail=status.detail,
+        action=ACTION[status.reason] if status.reason is not None else "",
+        duration_seconds=status.duration,
+        last_success=status.last_success,
+    )
+
+
+def _swarm_line(snapshot: Snapshot) -> SwarmLine:
+    board: Board | None = snapshot.board
+    own: dict[str, list[str]] = {}
+    for view in snapshot.nodes:
+        if view.identity.peer_id is not None:
+            own.setdefault(view.identity.peer_id, []).append(view.node.name)
+    clock = board.clock if board else None
+    return SwarmLine(
+        round=clock.round if clock else None,
+        stage=clock.stage if clock else None,
+        total_peers=board.total_peers if board else None,
+        quantiles={f"{q:g}": value for q, value in board.quantiles.items()} if board else {},
+        last_increase=snapshot.swarm_last_increase,
+        data_timestamp=board.data_timestamp if board else None,
+        top=[
+            PeerLine(
+                rank=peer.rank,
+                peer_id=peer.peer_id,
+                nickname=peer.nickname,
+                cumulative_reward=peer.cumulative_reward,
+                nodes=own.get(peer.peer_id, []),
+            )
+            for peer in (board.top if board else ())
+        ],
+    )

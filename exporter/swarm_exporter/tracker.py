@@ -1,0 +1,355 @@
+"""Readings -> accounts and the newest snapshot; the only place that holds state.
+
+What was earned is saved before it is shown, so that a counter once scraped never falls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from swarm_exporter import conditions
+from swarm_exporter.clock import Clock
+from swarm_exporter.config import Config
+from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.identity import normalise_nickname
+from swarm_exporter.model import (
+    Board,
+    ExporterView,
+    Identity,
+    IdentityOrigin,
+    Node,
+    NodeView,
+    Reading,
+    Snapshot,
+    SourceStatus,
+    Standing,
+)
+from swarm_exporter.reasons import Reason
+from swarm_exporter.rewards import Account, SwarmWatch
+from swarm_exporter.sources.base import Target
+from swarm_exporter.state import StateFile
+
+log = logging.getLogger(__name__)
+
+
+class Memory(msgspec.Struct):
+    """What survives a restart."""
+
+    accounts: dict[str, Account] = {}
+    swarm_last_increase: float | None = None
+
+
+class _Health(msgspec.Struct):
+    """The running status of one node seen through one source."""
+
+    up: bool = False
+    reason: Reason | None = None
+    detail: str = ""
+    duration: float | None = None
+    last_success: float | None = None
+    errors: dict[Reason, int] = {}
+
+
+class _FreshBoard(msgspec.Struct, frozen=True):
+    board: Board
+    #: Unix seconds after which it is too old to be shown.
+    expires: float
+
+
+class Tracker:
+    """Takes readings, keeps the accounts, and makes the snapshot that is shown."""
+
+    def __init__(self, config: Config, clock: Clock, state: StateFile | None) -> None:
+        """Begin with what `state` remembers; without one nothing survives a restart."""
+        self._clock = clock
+        self._state = state
+        self._memory = (state.load(Memory) if state is not None else None) or Memory()
+        self._state_saved = True
+        self._saving = asyncio.Lock()
+        # Its own thread: a folder that hangs may use up the common ones.
+        self._writer = ThreadPoolExecutor(1, "state")
+        self._config = config
+        self._config_error = ""
+        self._config_loaded = self._started = clock.time()
+        self._awaited: set[tuple[str, str]] = set()
+        self._health: dict[tuple[str, str], _Health] = {}
+        self._identities: dict[str, Identity] = {}
+        self._resolved: dict[str, tuple[Identity, Identity]] = {}
+        self._boards: dict[str, _FreshBoard] = {}
+        self._watches: dict[str, SwarmWatch] = {}
+        self._conflicts: dict[str, tuple[str, ...]] = {}
+        self._snapshot: Snapshot | None = None
+        self._stale = True
+        self._expires = float("inf")
+
+    def configure(self, config: Config, targets: Iterable[Target]) -> None:
+        """Take over a configuration; what is known of targets that remain is kept."""
+        targets = list(targets)
+        before, self._config = self._config, config
+        self._config_error = ""
+        self._config_loaded = self._clock.time()
+        names = {node.name for node in config.nodes if node in before.nodes}
+        addresses = {target.key for target in targets}
+        seen_through = {
+            (node.name, target.source)
+            for target in targets
+            for node in target.nodes
+            if node.name in names
+        }
+        self._identities = {k: v for k, v in self._identities.items() if k in names}
+        self._resolved = {k: v for k, v in self._resolved.items() if k in names}
+        self._boards = {k: v for k, v in self._boards.items() if k in addresses}
+        self._watches = {k: v for k, v in self._watches.items() if k in addresses}
+        self._health = {k: v for k, v in self._health.items() if k in seen_through}
+        self._awaited = {
+            (target.source, target.key)
+            for target in targets
+            if any((node.name, target.source) not in self._health for node in target.nodes)
+        }
+        self._changed()
+
+    def reject_config(self, error: str) -> None:
+        """Note that a new configuration was refused and the one before is still in force."""
+        self._config_error = error
+        self._changed()
+
+    def identities(self, nodes: Iterable[Node]) -> dict[str, Identity]:
+        """Return the newest identity of each node, by name."""
+        return {node.name: self._identity(node) for node in nodes}
+
+    async def record(self, target: Target, reading: Reading) -> None:
+        """Take in one reading; what it earned is on disk when this returns."""
+        async with self._saving:
+            self._note_health(target, reading)
+            learned = False
+            if isinstance(reading.value, Identity):
+                for node in target.nodes:
+                    self._identities[node.name] = reading.value
+            elif isinstance(reading.value, Board):
+                expires = reading.time + 2 * target.interval + self._config.timeout
+                self._boards[target.key] = _FreshBoard(reading.value, expires)
+                learned = self._account(target, reading.value, reading.time)
+            elif target.key in self._boards:
+                del self._boards[target.key]
+            if learned:
+                await self._save()
+            self._awaited.discard((target.source, target.key))
+        self._changed()
+
+    async def close(self) -> None:
+        """Save what is worth saving but was not worth a write of its own."""
+        async with self._saving:
+            await self._save()
+        self._writer.shutdown(wait=False)
+
+    def snapshot(self) -> Snapshot:
+        """Return the newest snapshot; it is made anew only where something has changed."""
+        now = self._clock.time()
+        # While a save is under way the accounts are ahead of the disk: show what was before.
+        if (
+            self._snapshot is not None
+            and now < self._expires
+            and (self._saving.locked() or not self._stale)
+        ):
+            return self._snapshot
+        self._snapshot = self._build(now)
+        self._stale = False
+        return self._snapshot
+
+    def _changed(self) -> None:
+        self._stale = True
+
+    def _note_health(self, target: Target, reading: Reading) -> None:
+        for node in target.nodes:
+            health = self._health.setdefault((node.name, target.source), _Health())
+            health.up = reading.failure is None
+            health.reason = reading.failure
+            health.detail = reading.detail
+            health.duration = reading.duration
+            if reading.failure is None:
+                health.last_success = reading.time
+            for reason in (*reading.defects, reading.failure):
+                if reason is not None:
+                    health.errors[reason] = health.errors.get(reason, 0) + 1
+
+    def _account(self, target: Target, board: Board, now: float) -> bool:
+        learned = False
+        for node in target.nodes:
+            identity = self._identity(node)
+            standing, problem = find_standing(identity, board)
+            if not identity.known or problem:
+                continue
+            account = self._memory.accounts.setdefault(node.name, Account())
+            learned |= account.observe(standing, board, now)
+        if self._watches.setdefault(target.key, SwarmWatch()).observe(board):
+            self._memory.swarm_last_increase = now
+        return learned
+
+    async def _save(self) -> None:
+        if self._state is None:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writer, self._state.save, self._memory)
+        except SwarmExporterError as error:
+            if self._state_saved:
+                log.error("%s; counting goes on in memory", error)
+            self._state_saved = False
+        else:
+            if not self._state_saved:
+                log.info("the state is saved again")
+            self._state_saved = True
+
+    def _identity(self, node: Node) -> Identity:
+        known = self._identities.get(node.name)
+        if known is not None:
+            return known
+        if node.peer_id is not None or node.nickname is not None:
+            return Identity(
+                peer_id=node.peer_id, nickname=node.nickname, origin=IdentityOrigin.CONFIG
+            )
+        return Identity()
+
+    def _resolve(self, node: Node, standing: Standing | None) -> Identity:
+        """Complete an identity by what a board said of it, now or earlier."""
+        identity = self._identity(node)
+        if standing is not None:
+            complete = msgspec.structs.replace(
+                identity,
+                peer_id=standing.peer_id,
+                nickname=normalise_nickname(standing.nickname) or identity.nickname,
+            )
+            self._resolved[node.name] = (identity, complete)
+            return complete
+        asked, complete = self._resolved.get(node.name, (None, identity))
+        return complete if asked == identity else identity
+
+    def _build(self, now: float) -> Snapshot:
+        fresh = {api: held for api, held in self._boards.items() if now < held.expires}
+        self._expires = min((held.expires for held in fresh.values()), default=float("inf"))
+        nodes = self._config.nodes
+        boards = {n.name: fresh[n.api].board if n.api in fresh else None for n in nodes}
+        found = {n.name: find_standing(self._identity(n), boards[n.name]) for n in nodes}
+        identities = {n.name: self._resolve(n, found[n.name][0]) for n in nodes}
+        conflicts = _conflicts(identities)
+        self._say_conflicts(conflicts)
+        swarm_last_increase = self._swarm_last_increase()
+        views = []
+        for node in nodes:
+            standing, problem = found[node.name]
+            identity = identities[node.name]
+            if problem:
+                identity = msgspec.structs.replace(identity, problem=problem)
+            account = self._memory.accounts.get(node.name, Account())
+            sources = self._sources(node, boards[node.name])
+            facts = conditions.Facts(
+                now=now,
+                identity=identity,
+                identified=identity.known and not problem,
+                conflicts=conflicts.get(node.name, ()),
+                leaderboard=next((s for s in sources if s.source == "leaderboard"), None),
+                board=boards[node.name],
+                standing=standing,
+                earnings=account.earnings(identity.peer_id, now),
+                swarm_last_increase=swarm_last_increase,
+                stall_after=self._config.stall_after,
+            )
+            views.append(
+                NodeView(
+                    node=node,
+                    identity=identity,
+                    identified=facts.identified,
+                    conflicts=facts.conflicts,
+                    board=facts.board,
+                    standing=standing,
+                    earnings=facts.earnings,
+                    verdict=conditions.judge(facts),
+                    sources=sources,
+                )
+            )
+        return Snapshot(
+            time=now,
+            nodes=tuple(views),
+            board=next((b for b in boards.values() if b is not None), None),
+            swarm_last_increase=swarm_last_increase,
+            stall_after=self._config.stall_after,
+            exporter=ExporterView(
+                started=self._started,
+                ready=not self._awaited,
+                config_ok=not self._config_error,
+                config_error=self._config_error,
+                config_loaded=self._config_loaded,
+                state_saved=self._state_saved,
+            ),
+        )
+
+    def _sources(self, node: Node, board: Board | None) -> tuple[SourceStatus, ...]:
+        return tuple(
+            SourceStatus(
+                node=node.name,
+                source=source,
+                up=health.up and (source != "leaderboard" or board is not None),
+                reason=health.reason,
+                detail=health.detail,
+                duration=health.duration,
+                last_success=health.last_success,
+                errors=dict(health.errors),
+            )
+            for (name, source), health in self._health.items()
+            if name == node.name
+        )
+
+    def _swarm_last_increase(self) -> float | None:
+        own = [a.last_increase for a in self._memory.accounts.values()]
+        times = [t for t in [self._memory.swarm_last_increase, *own] if t is not None]
+        return max(times, default=None)
+
+    def _say_conflicts(self, conflicts: dict[str, tuple[str, ...]]) -> None:
+        for name, others in conflicts.items():
+            if self._conflicts.get(name) != others:
+                log.error(
+                    "node %s and node %s are the same peer of the swarm: give each node its own "
+                    "folder with its own swarm.pem, or correct peer_id",
+                    name,
+                    ", ".join(others),
+                )
+        self._conflicts = conflicts
+
+
+def find_standing(identity: Identity, board: Board | None) -> tuple[Standing | None, str]:
+    """Find a node's peer on a board; the text says why it cannot be told, if it cannot.
+
+    A peer id decides alone. Nicknames are not unique (about 13 million combinations).
+    """
+    if board is None:
+        return None, ""
+    if identity.peer_id is not None:
+        return board.wanted.get(identity.peer_id), ""
+    if identity.nickname is None:
+        return None, ""
+    named = [
+        s for s in board.wanted.values() if normalise_nickname(s.nickname) == identity.nickname
+    ]
+    if len(named) > 1:
+        return None, f'{len(named)} peers are called "{identity.nickname}": give --peer-id'
+    return (named[0] if named else None), ""
+
+
+def _conflicts(identities: Mapping[str, Identity]) -> dict[str, tuple[str, ...]]:
+    """Return, for each node whose peer another node claims as well, the names of the others."""
+    claims: dict[str, list[str]] = {}
+    for name, identity in identities.items():
+        claim = identity.peer_id or identity.nickname
+        if claim is not None:
+            claims.setdefault(claim, []).append(name)
+    return {
+        name: tuple(other for other in names if other != name)
+        for names in claims.values()
+        if len(names) > 1
+        for name in names
+    }

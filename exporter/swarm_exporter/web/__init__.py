@@ -1,0 +1,1 @@
+"""The web side: it renders the newest snapshot and never polls."""

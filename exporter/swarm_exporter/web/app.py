@@ -1,0 +1,115 @@
+"""The ASGI application: /metrics, the status page and its document, health, reload."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from swarm_exporter.clock import Clock
+from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.metrics.render import Renderer
+from swarm_exporter.model import Snapshot
+from swarm_exporter.status import StatusDocument, status_document
+from swarm_exporter.web.page import CONTENT_SECURITY_POLICY, asset, render_index
+
+_SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class Views(msgspec.Struct, frozen=True):
+    """What the application needs of the rest of the program."""
+
+    snapshot: Callable[[], Snapshot]
+    clock: Clock
+    #: How often the page asks again, seconds.
+    refresh_seconds: Callable[[], float]
+    #: Loads the configuration anew; raises SwarmExporterError. None: the endpoint is not there.
+    reload: Callable[[], Awaitable[None]] | None = None
+
+
+def create_app(views: Views) -> Starlette:
+    """Return the application over `views`."""
+    renderer = Renderer()
+
+    def document() -> StatusDocument:
+        return status_document(views.snapshot(), views.clock.time(), views.refresh_seconds())
+
+    async def metrics(request: Request) -> Response:
+        compress = _accepts_gzip(request.headers.get("accept-encoding", ""))
+        body, content_type = renderer.render(
+            views.snapshot(), request.headers.get("accept", ""), compress=compress
+        )
+        headers = {"content-type": content_type, "vary": "accept, accept-encoding"}
+        if compress:
+            headers["content-encoding"] = "gzip"
+        return Response(body, headers=headers)
+
+    async def status(request: Request) -> Response:  # noqa: ARG001
+        return Response(
+            msgspec.json.encode(document()),
+            headers={"content-type": "application/json", **_NO_STORE},
+        )
+
+    async def index(request: Request) -> Response:  # noqa: ARG001
+        return Response(
+            render_index(document()),
+            headers={"content-type": "text/html; charset=utf-8", **_NO_STORE, **_SECURITY_HEADERS},
+        )
+
+    async def static(request: Request) -> Response:
+        found = asset(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        body, content_type = found
+        return Response(body, headers={"content-type": content_type, **_SECURITY_HEADERS})
+
+    async def healthy(request: Request) -> Response:  # noqa: ARG001
+        return PlainTextResponse("swarm-exporter is healthy.\n")
+
+    async def ready(request: Request) -> Response:  # noqa: ARG001
+        if views.snapshot().exporter.ready:
+            return PlainTextResponse("swarm-exporter is ready.\n")
+        return PlainTextResponse("Every source has yet to be asked once.\n", 503)
+
+    async def reload(request: Request) -> Response:  # noqa: ARG001
+        if views.reload is None:
+            return PlainTextResponse(
+                "Reloading by HTTP is off: set `reload_endpoint: true`, or send SIGHUP.\n", 403
+            )
+        try:
+            await views.reload()
+        except SwarmExporterError as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        return PlainTextResponse("The configuration is in force.\n")
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/metrics", metrics),
+            Route("/api/status", status),
+            Route("/page/{name}", static),
+            Route("/-/healthy", healthy),
+            Route("/-/ready", ready),
+            Route("/-/reload", reload, methods=["POST"]),
+        ]
+    )
+
+
+def _accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether a client takes gzip (RFC 9110, section 12.5.3): named, and not with q=0."""
+    for offer in accept_encoding.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        if coding.strip() == "gzip":
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

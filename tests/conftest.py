@@ -1,0 +1,39 @@
+"""What all tests share: the real programs, a clock under control, free ports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+from support import ManualClock
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture(scope="session")
+def real_binary() -> Callable[[str], str]:
+    """Return a function from a program's name to its path.
+
+    Where it is not installed the test is skipped on a laptop, and fails in CI
+    (SWARM_TEST_REQUIRE_REAL=1), so that nothing is silently untested.
+    """
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+        message = f"{name} is not installed (on Debian: apt-get install {name})"
+        if os.environ.get("SWARM_TEST_REQUIRE_REAL") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return find
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import gzip
+
+import msgspec
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+from support import GOLDEN, make_board, make_node, make_snapshot, make_standing
+
+from swarm_exporter.metrics import CATALOGUE
+from swarm_exporter.metrics.catalogue import Kind
+from swarm_exporter.metrics.reference import reference
+from swarm_exporter.metrics.render import Renderer
+from swarm_exporter.model import Condition, Earnings, SourceStatus, Stage
+from swarm_exporter.reasons import Reason
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+#: What changes from run to run, and from machine to machine.
+_OWN = ("process_", "swarm_exporter_build_info")
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scrape(snapshot, accept: str = "") -> str:
+    return Renderer().render(snapshot, accept)[0].decode()
+
+
+def test_a_whole_scrape_is_the_golden_one(request):
+    """Reviewed as a diff: `pytest --golden` writes it anew after a change that is meant."""
+    lines = scrape(make_snapshot()).splitlines(keepends=True)
+    text = "".join(line for line in lines if not any(own in line for own in _OWN))
+    if request.config.getoption("--golden"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+def test_every_metric_is_exported_with_the_labels_it_declares(metric):
+    found = list(metric.read(make_snapshot()))
+    assert found, "no sample in a snapshot that knows everything"
+    for labels, value in found:
+        assert set(metric.labels) <= set(labels)
+        assert isinstance(value, float | int)
+    keys = [tuple(sorted(labels.items())) for labels, _ in found]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+def test_names_follow_the_conventions(metric):
+    assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
+    assert metric.name.endswith("_info") == (metric.kind is Kind.INFO)
+    assert metric.help.endswith(".")
+
+
+def test_openmetrics_is_served_to_who_asks_for_it():
+    body, content_type = Renderer().render(make_snapshot(), OPENMETRICS)
+    assert content_type.startswith("application/openmetrics-text")
+    families = {family.name: family for family in openmetrics(body.decode())}
+    assert families["swarm_reward_earned"].type == "counter"
+    assert families["swarm_node"].type == "info"
+    assert body.endswith(b"# EOF\n")
+
+
+def test_bodies_are_made_once_for_each_snapshot():
+    renderer, snapshot = Renderer(), make_snapshot()
+    first, _ = renderer.render(snapshot)
+    assert renderer.render(snapshot)[0] is first
+    packed, _ = renderer.render(snapshot, compress=True)
+    assert gzip.decompress(packed) == first
+    assert renderer.render(snapshot, compress=True)[0] is packed
+    assert renderer.render(make_snapshot())[0] is not first
+
+
+def test_what_is_not_known_is_absent_and_not_zero():
+    snapshot = make_snapshot()
+    view = msgspec.structs.replace(
+        snapshot.nodes[0],
+        board=None,
+        standing=None,
+        earnings=Earnings(earned=0.0, lost=0.0, since=None, last_increase=None, per_hour=None),
+        sources=(
+            SourceStatus(
+                node="1",
+                source="leaderboard",
+                up=False,
+                reason=Reason.REFUSED,
+                detail="",
+                duration=0.1,
+                last_success=None,
+                errors={Reason.REFUSED: 3},
+            ),
+        ),
+    )
+    found = samples(
+        scrape(msgspec.structs.replace(snapshot, nodes=(view,), board=None, swarm_last_increase=None))
+    )
+    names = {name for name, _ in found if not name.startswith(("process_", "swarm_exporter_"))}
+    assert names == {
+        "swarm_node_condition",
+        "swarm_node_identified",
+        "swarm_node_identity_conflict",
+        "swarm_node_info",
+        "swarm_source_duration_seconds",
+        "swarm_source_errors_total",
+        "swarm_source_up",
+        "swarm_stall_threshold_seconds",
+    }
+    assert found["swarm_source_up", (("node", "1"), ("source", "leaderboard"))] == 0
+
+
+def test_a_stage_of_zero_is_a_figure():
+    snapshot = make_snapshot()
+    standing = make_standing(recorded=Stage(0, 0), last_score=0.0)
+    view = msgspec.structs.replace(
+        snapshot.nodes[0], standing=standing, board=make_board(standing, clock=Stage(0, 0))
+    )
+    found = samples(scrape(msgspec.structs.replace(snapshot, nodes=(view,))))
+    for name in ("swarm_round", "swarm_stage", "swarm_node_recorded_round", "swarm_last_score"):
+        assert found[name, (("node", "1"),)] == 0.0
+
+
+def test_exactly_one_condition_holds():
+    found = samples(scrape(make_snapshot()))
+    states = {
+        dict(labels)["condition"]: value
+        for (name, labels), value in found.items()
+        if name == "swarm_node_condition" and ("node", "1") in labels
+    }
+    assert set(states) == {condition.value for condition in Condition}
+    assert sum(states.values()) == 1.0
+
+
+def test_a_strangers_text_is_bounded_and_cannot_leave_its_label():
+    evil = make_standing('Qm"} 1\nevil 2', nickname="\x1b[31m" + "x" * 500 + "\u202e")
+    twin = make_standing('Qm"} 1\revil 2', nickname="\x1c[31m" + "x" * 500 + "\u202e", rank=2)
+    snapshot = make_snapshot()
+    board = make_board(evil, twin)
+    found = samples(scrape(msgspec.structs.replace(snapshot, board=board)))
+    ranks = [dict(labels) for name, labels in found if name == "swarm_peer_rank"]
+    assert len(ranks) == 1, "two ids that look alike are one series"
+    assert ranks[0]["peer_id"] == 'Qm"} 1\ufffdevil 2'
+    assert len(ranks[0]["nickname"]) == 128
+
+
+def test_credentials_in_an_address_reach_no_label():
+    snapshot = make_snapshot()
+    node = make_node(api="https://user:secret@swarm.example/x?key=secret")
+    view = msgspec.structs.replace(snapshot.nodes[0], node=node)
+    text = scrape(msgspec.structs.replace(snapshot, nodes=(view,)))
+    assert "secret" not in text
+    assert 'api="https://swarm.example/x"' in text
+
+
+def test_the_reference_is_up_to_date():
+    from support import ROOT
+
+    assert (ROOT / "docs" / "metrics.md").read_text() == reference(), "run `make docs`"

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.errors import SourceError
+from swarm_exporter.sources.http import get_json, new_client
+
+LIMIT = 1000
+
+
+@contextlib.asynccontextmanager
+async def server(answer: bytes, *, hang: bool = False) -> AsyncIterator[str]:
+    """A server that sends these very bytes, whatever it is asked."""
+
+    connections: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+            if hang:
+                await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        async with listener:
+            yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    finally:
+        await asyncio.gather(*connections)
+
+
+def response(body: bytes, *, status: str = "200 OK", kind: str = "application/json", more="") -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n{more}\r\n"
+    return head.encode() + body
+
+
+def ask(answer: bytes, *, timeout: float = 5.0, hang: bool = False, path: str = "/api/x"):
+    async def run():
+        async with server(answer, hang=hang) as url, new_client() as client:
+            return await get_json(client, url + path, timeout=timeout, limit=LIMIT)
+
+    return asyncio.run(run())
+
+
+def fault(answer: bytes, **how) -> SourceError:
+    with pytest.raises(SourceError) as error:
+        ask(answer, **how)
+    assert error.value.detail
+    assert error.value.__cause__ is None
+    return error.value
+
+
+def test_a_json_answer_comes_whole():
+    answer = ask(response(b'{"round":1}', more="age: 7\r\n"))
+    assert bytes(answer.body) == b'{"round":1}'
+    assert answer.age == 7.0
+
+
+LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>404: This page could not be found</title></html>"
+RECORDED_NAN = (
+    b'{"detail":"Internal Server Error","message":"Out of range float values are not JSON compliant"}'
+)
+FAULTS = {
+    "the login app": (response(LOGIN_PAGE, status="404 Not Found", kind="text/html"), Reason.HTML),
+    "upstream's page for an unknown path": (response(LOGIN_PAGE, kind="text/html"), Reason.HTML),
+    "a page that says it is JSON": (response(b"  <html></html>"), Reason.HTML),
+    "a later upstream": (
+        response(b'{"detail":"Not Found"}', status="404 Not Found"),
+        Reason.NOT_FOUND,
+    ),
+    "a peer's NaN": (response(RECORDED_NAN, status="500 Internal Server Error"), Reason.NAN),
+    "a server error": (
+        response(b'{"detail":"x"}', status="500 Internal Server Error"),
+        Reason.HTTP_5XX,
+    ),
+    "a proxy's error": (response(b"", status="502 Bad Gateway", kind="text/plain"), Reason.HTTP_5XX),
+    "no permission": (response(b"{}", status="401 Unauthorized"), Reason.HTTP_4XX),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", Reason.HTTP_4XX),
+    "an empty body": (response(b""), Reason.EMPTY),
+    "a body of spaces": (response(b"   \n"), Reason.EMPTY),
+    "a redirect": (
+        response(b"", status="302 Found", more="location: http://user:secret@b.example/?k=1\r\n"),
+        Reason.REDIRECT,
+    ),
+    "half a body": (response(b'{"round":1}')[:-4], Reason.CONNECTION),
+    "nothing at all": (b"", Reason.CONNECTION),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", Reason.CONNECTION),
+    "too large a body": (response(b"[" + b" " * LIMIT + b"]"), Reason.TOO_LARGE),
+    "an endless body": (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        + b"400\r\n" + b"x" * 1024 + b"\r\n",
+        Reason.TOO_LARGE,
+    ),
+    "a compressed body": (
+        response(b"\x1f\x8b", more="content-encoding: gzip\r\n"),
+        Reason.INVALID_JSON,
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "reason"), FAULTS.values(), ids=FAULTS)
+def test_every_other_answer_gives_its_reason(answer, reason):
+    assert fault(answer).reason is reason
+
+
+def test_a_redirect_tells_where_to_without_secrets():
+    error = fault(FAULTS["a redirect"][0])
+    assert "b.example" in error.detail
+    assert "secret" not in error.detail
+    assert "k=1" not in error.detail
+
+
+def test_a_server_that_never_answers():
+    assert fault(b"", hang=True, timeout=0.05).reason is Reason.TIMEOUT
+
+
+def test_a_server_that_stops_in_the_middle():
+    half = response(b'{"round":1}')[:-4]
+    assert fault(half, hang=True, timeout=0.05).reason is Reason.TIMEOUT
+
+
+def unreachable(url: str) -> SourceError:
+    async def run():
+        async with new_client() as client:
+            await get_json(client, url, timeout=5.0, limit=LIMIT)
+
+    with pytest.raises(SourceError) as error:
+        asyncio.run(run())
+    return error.value
+
+
+def test_a_port_where_nothing_listens():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    error = unreachable(f"http://user:secret@127.0.0.1:{port}/api/x")
+    assert error.reason is Reason.REFUSED
+    assert "secret" not in str(error)
+    assert f"127.0.0.1:{port}" in error.detail
+
+
+def test_a_name_that_nobody_knows():
+    assert unreachable("http://no-such-host.invalid/api/x").reason is Reason.DNS
+
+
+def test_tls_where_there_is_none():
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async def run():
+        listener = await asyncio.start_server(plain, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        async with listener, new_client() as client:
+            await get_json(client, f"https://127.0.0.1:{port}", timeout=5.0, limit=LIMIT)
+
+    with pytest.raises(SourceError) as error:
+        asyncio.run(run())
+    assert error.value.reason is Reason.TLS
+
+
+def test_a_body_that_is_quoted_is_one_printable_line():
+    error = fault(response(b'{"a":"\x1b[31m\n\n' + b"x" * 900, status="500 Oops"))
+    assert error.detail.isprintable()
+    assert len(error.detail) < 160

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+from support import ManualClock, make_board, make_config, make_node, make_standing
+
+from swarm_exporter.model import Identity, IdentityOrigin
+from swarm_exporter.poller import LONGEST_BACKOFF_SECONDS, Poller
+from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.base import Context, Facts, Target
+from swarm_exporter.sources.errors import SourceError
+from swarm_exporter.tracker import Tracker
+
+BOARD = make_board(make_standing("QmA"), make_standing("QmB", rank=2))
+
+
+class Scripted:
+    """A source that answers by a function of the target and how often it was asked."""
+
+    def __init__(self, answer: Callable[[str, int], Awaitable[Facts]], name: str = "leaderboard"):
+        self.name = name
+        self._answer = answer
+        self.polls: list[tuple[float, str]] = []
+        self.contexts: list[Context] = []
+
+    def targets(self, config):
+        return [
+            Target(self.name, node.api if self.name == "leaderboard" else node.name, (node,), 15.0)
+            for node in config.nodes
+        ]
+
+    async def poll(self, target: Target, context: Context) -> Facts:
+        self.contexts.append(context)
+        self.polls.append((context.clock.monotonic(), target.key))
+        number = sum(key == target.key for _, key in self.polls)
+        return await self._answer(target.key, number)
+
+
+def answers(*script: Facts | Exception) -> Callable[[str, int], Awaitable[Facts]]:
+    """Answer with these in turn, and with the last one for ever."""
+
+    async def answer(_: str, number: int) -> Facts:
+        given = script[min(number, len(script)) - 1]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    return answer
+
+
+def drive(clock: ManualClock, scenario, *sources, config=None):
+    config = config or make_config(make_node("1", peer_id="QmA"))
+
+    async def run():
+        tracker = Tracker(config, clock, state=None)
+        poller = Poller(sources, client=None, tracker=tracker, clock=clock, uniform=lambda a, b: 1)
+        await poller.configure(config)
+        try:
+            return await scenario(poller, tracker)
+        finally:
+            await poller.close()
+            await tracker.close()
+
+    return asyncio.run(run())
+
+
+GOOD = Facts(BOARD)
+REFUSED = SourceError(Reason.REFUSED, "connection refused")
+
+
+def test_a_healthy_target_is_asked_on_the_beat(clock):
+    source = Scripted(answers(GOOD))
+
+    async def scenario(poller, tracker):
+        await clock.advance(60)
+
+    drive(clock, scenario, source)
+    assert [time for time, _ in source.polls] == [0, 15, 30, 45, 60]
+    assert [context.first for context in source.contexts] == [True, False, False, False, False]
+
+
+def test_a_failing_target_is_asked_less_and_less_but_not_never(clock):
+    source = Scripted(answers(REFUSED))
+
+    async def scenario(poller, tracker):
+        await clock.advance(300)
+
+    drive(clock, scenario, source)
+    times = [time for time, _ in source.polls]
+    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    assert pauses[:4] == [15, 30, 60, 60]
+    assert max(pauses) == LONGEST_BACKOFF_SECONDS
+
+
+def test_a_target_that_returns_is_asked_on_the_beat_again(clock):
+    source = Scripted(answers(REFUSED, REFUSED, GOOD))
+
+    async def scenario(poller, tracker):
+        await clock.advance(75)
+
+    drive(clock, scenario, source)
+    assert [time for time, _ in source.polls] == [0, 15, 45, 60, 75]
+
+
+def test_a_hung_target_delays_no_other_and_ends_with_its_timeout(clock):
+    async def answer(key: str, _: int) -> Facts:
+        if key.endswith("3001"):
+            await asyncio.Event().wait()
+        return GOOD
+
+    source = Scripted(answer)
+    config = make_config(
+        make_node("1", peer_id="QmA"),
+        make_node("2", api="http://127.0.0.1:3001", peer_id="QmB"),
+        timeout=0.02,
+    )
+
+    async def scenario(poller, tracker):
+        await clock.advance(31)
+        healthy = tracker.snapshot().nodes[0]
+        assert healthy.standing.rank == 1
+        assert tracker.snapshot().exporter.ready is False
+        await poller.asked_once()
+        return tracker.snapshot()
+
+    snapshot = drive(clock, scenario, source, config=config)
+    assert [t for t, key in source.polls if key.endswith("3000")] == [0, 15, 30]
+    assert snapshot.exporter.ready
+    (status,) = snapshot.nodes[1].sources
+    assert (status.up, status.reason) == (False, Reason.TIMEOUT)
+
+
+def test_a_fault_of_a_source_is_a_reason_and_the_polling_goes_on(clock, caplog):
+    source = Scripted(answers(ZeroDivisionError("secret"), GOOD))
+    caplog.set_level(logging.INFO)
+
+    async def scenario(poller, tracker):
+        await clock.advance(1)
+        (status,) = tracker.snapshot().nodes[0].sources
+        assert (status.up, status.reason) == (False, Reason.INTERNAL)
+        await clock.advance(15)
+        assert tracker.snapshot().nodes[0].sources[0].up
+
+    drive(clock, scenario, source)
+    assert "secret" not in caplog.text
+
+
+def test_the_log_has_one_line_for_each_change(clock, caplog):
+    defect = Facts(BOARD, (Reason.INVALID_VALUE,))
+    source = Scripted(answers(GOOD, GOOD, REFUSED, REFUSED, REFUSED, GOOD, defect, defect, GOOD))
+    caplog.set_level(logging.INFO)
+
+    async def scenario(poller, tracker):
+        await clock.advance(600)
+
+    drive(clock, scenario, source)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 4
+    assert "answers" in lines[0]
+    assert "[refused: connection refused]" in lines[1]
+    assert "--api-port" in lines[1], "it says what to do"
+    assert "answers again after" in lines[2]
+    assert "invalid_value" in lines[3]
+
+
+def test_a_board_is_asked_for_after_the_identities(clock):
+    known = asyncio.Event()
+
+    async def identify(_: str, __: int) -> Facts:
+        await known.wait()
+        return Facts(Identity(peer_id="QmB", origin=IdentityOrigin.IDENTITY_FILE))
+
+    identities = Scripted(identify, name="identity")
+    boards = Scripted(answers(GOOD))
+
+    async def scenario(poller, tracker):
+        await clock.advance(1)
+        assert boards.polls == []
+        known.set()
+        await clock.advance(1)
+        return tracker.snapshot()
+
+    snapshot = drive(clock, scenario, identities, boards, config=make_config(make_node("1")))
+    assert boards.contexts[0].identities["1"].peer_id == "QmB"
+    assert snapshot.nodes[0].standing.rank == 2
+
+
+def test_a_new_configuration_keeps_what_stays_and_ends_what_goes(clock):
+    source = Scripted(answers(GOOD))
+    one = make_node("1", peer_id="QmA")
+    two = make_node("2", api="http://127.0.0.1:3001", peer_id="QmB")
+
+    async def scenario(poller, tracker):
+        await clock.advance(20)
+        await poller.configure(make_config(one, two))
+        assert tracker.snapshot().exporter.ready is False
+        await clock.advance(20)
+        assert tracker.snapshot().exporter.ready is True
+        await poller.configure(make_config(two))
+        assert [view.node.name for view in tracker.snapshot().nodes] == ["2"]
+        await clock.advance(20)
+
+    drive(clock, scenario, source, config=make_config(one))
+    assert [t for t, key in source.polls if key.endswith("3000")] == [0, 15, 30]
+    second = [t for t, key in source.polls if key.endswith("3001")]
+    assert second == pytest.approx([20, 35, 50], abs=0.1)

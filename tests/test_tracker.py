@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+import pytest
+from support import make_board, make_config, make_node, make_standing
+
+from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.model import Board, Condition, Identity, Reading, Stage
+from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.base import Target
+from swarm_exporter.state import StateFile
+from swarm_exporter.tracker import Tracker, find_standing
+
+API = "http://127.0.0.1:3000"
+
+
+class Bench:
+    """A tracker with one address, fed by hand."""
+
+    def __init__(self, clock, *nodes, state=None, **settings):
+        self.clock = clock
+        self.config = make_config(*nodes, **settings)
+        self.target = Target("leaderboard", API, nodes, 15.0)
+        self.tracker = Tracker(self.config, clock, state)
+        self.tracker.configure(self.config, [self.target])
+
+    async def see(self, value: Board | None = None, failure: Reason | None = None, **more):
+        self.clock.now += 15
+        reading = Reading(
+            time=self.clock.now, duration=0.1, value=value, failure=failure, **more
+        )
+        await self.tracker.record(self.target, reading)
+        return self.tracker.snapshot()
+
+
+def stage(number: int, score: float, peer_id: str = "QmA") -> Board:
+    return make_board(make_standing(peer_id, recorded=Stage(number, 0), last_score=score))
+
+
+def test_a_failed_source_takes_its_figures_away_but_not_what_was_earned(clock):
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"))
+        await bench.see(stage(1, 4.0))
+        await bench.see(stage(2, 1.0))
+        return await bench.see(failure=Reason.REFUSED, detail="refused")
+
+    view = asyncio.run(run()).nodes[0]
+    assert (view.board, view.standing) == (None, None)
+    assert view.earnings.earned == 4.0
+    assert view.sources[0].errors == {Reason.REFUSED: 1}
+    assert view.verdict.condition is Condition.UNKNOWN
+
+
+def test_an_answer_that_nothing_replaces_is_not_shown_for_ever(clock):
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"), timeout=10.0)
+        shown = await bench.see(stage(1, 4.0))
+        assert shown.nodes[0].standing is not None
+        clock.now += 39
+        assert bench.tracker.snapshot() is shown
+        clock.now += 2
+        return bench.tracker.snapshot()
+
+    view = asyncio.run(run()).nodes[0]
+    assert view.standing is None
+    assert view.sources[0].up is False
+
+
+def test_a_snapshot_is_made_once_for_each_change(clock):
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"))
+        first = await bench.see(stage(1, 4.0))
+        assert bench.tracker.snapshot() is first
+        assert await bench.see(stage(1, 4.0)) is not first
+
+    asyncio.run(run())
+
+
+def test_what_was_earned_survives_a_restart(clock, tmp_path):
+    async def life(*boards: Board):
+        state = StateFile(tmp_path / "state.json")
+        bench = Bench(clock, make_node(peer_id="QmA"), state=state)
+        for board in boards:
+            await bench.see(board)
+        # No close: the process is killed here.
+        return bench.tracker.snapshot().nodes[0].earnings
+
+    first = asyncio.run(life(stage(1, 4.0), stage(2, 8.0)))
+    second = asyncio.run(life(stage(2, 8.0), stage(3, 0.0)))
+    assert (first.earned, second.earned) == (4.0, 12.0)
+    assert second.since == first.since
+
+
+class Recorder:
+    """A state file that tells what is shown at the moment of each save."""
+
+    def __init__(self):
+        self.tracker: Tracker | None = None
+        self.shown: list[float] = []
+
+    def load(self, _: type):
+        return None
+
+    def save(self, memory) -> None:
+        saved = memory.accounts["1"].earned
+        shown = self.tracker.snapshot().nodes[0].earnings.earned
+        self.shown.append(shown)
+        assert shown <= saved
+
+
+def test_nothing_is_shown_before_it_is_saved(clock):
+    recorder = Recorder()
+
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"), state=recorder)
+        recorder.tracker = bench.tracker
+        bench.tracker.snapshot()
+        for number, score in enumerate((4.0, 8.0, 16.0)):
+            await bench.see(stage(number, score))
+        return bench.tracker.snapshot().nodes[0].earnings.earned
+
+    assert asyncio.run(run()) == 12.0
+    assert recorder.shown == [0.0, 0.0, 4.0]
+
+
+class Broken:
+    def load(self, _: type):
+        return None
+
+    def save(self, _: object) -> None:
+        raise SwarmExporterError("the disk is full")
+
+
+def test_a_state_that_cannot_be_saved_is_said_once_and_counting_goes_on(clock, caplog):
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"), state=Broken())
+        for number in range(4):
+            snapshot = await bench.see(stage(number, 1.0))
+        return snapshot
+
+    snapshot = asyncio.run(run())
+    assert snapshot.nodes[0].earnings.earned == 3.0
+    assert snapshot.exporter.state_saved is False
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        "the disk is full; counting goes on in memory"
+    ]
+
+
+def test_two_nodes_of_one_identity_are_said(clock, caplog):
+    async def run():
+        bench = Bench(
+            clock, make_node("1", peer_id="QmA"), make_node("2", nickname="tall slow flamingo")
+        )
+        await bench.see(stage(1, 4.0))
+        return await bench.see(stage(1, 4.0))
+
+    one, two = asyncio.run(run()).nodes
+    assert (one.conflicts, two.conflicts) == (("2",), ("1",))
+    assert one.verdict.condition is two.verdict.condition is Condition.WRONG_IDENTITY
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 2
+
+
+def test_a_nickname_finds_its_peer_id_and_remembers_it_through_an_absence(clock):
+    async def run():
+        bench = Bench(clock, make_node(nickname="tall slow flamingo"))
+        await bench.see(stage(1, 4.0))
+        return await bench.see(make_board(total_peers=9))
+
+    view = asyncio.run(run()).nodes[0]
+    assert view.standing is None
+    assert view.identity.peer_id == "QmA"
+    assert view.identified
+
+
+def test_a_nickname_of_two_peers_identifies_nobody(clock):
+    async def run():
+        bench = Bench(clock, make_node(nickname="tall slow flamingo"))
+        return await bench.see(make_board(make_standing("QmA"), make_standing("QmB", rank=2)))
+
+    view = asyncio.run(run()).nodes[0]
+    assert (view.identified, view.standing) == (False, None)
+    assert "--peer-id" in view.verdict.reason
+    assert view.earnings.since is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "rank"),
+    [
+        (Identity(peer_id="QmB"), 2),
+        (Identity(peer_id="QmB", nickname="tall slow flamingo"), 2),
+        (Identity(peer_id="QmC", nickname="tall slow flamingo"), None),
+        (Identity(nickname="tall slow flamingo"), 1),
+        (Identity(nickname="nobody at home"), None),
+        (Identity(), None),
+    ],
+)
+def test_find_standing(identity, rank):
+    board = make_board(
+        make_standing("QmA", nickname="Tall_Slow_Flamingo"),
+        make_standing("QmB", rank=2, nickname="other cat name"),
+    )
+    standing, problem = find_standing(identity, board)
+    assert (standing.rank if standing else None, problem) == (rank, "")
+
+
+def test_when_anybody_last_earned_tells_a_stuck_node_from_a_stuck_swarm(clock):
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"))
+        others = make_standing("QmB", rank=2)
+        await bench.see(make_board(make_standing(), others))
+        return await bench.see(
+            make_board(make_standing(), msgspec.structs.replace(others, last_score=3.0))
+        )
+
+    snapshot = asyncio.run(run())
+    assert snapshot.swarm_last_increase == clock.now
+    assert snapshot.nodes[0].earnings.last_increase is None
+
+
+def test_a_refused_configuration_is_shown(clock):
+    bench = Bench(clock, make_node(peer_id="QmA"))
+    bench.tracker.reject_config("swarm.yml:3: nodes: no list")
+    exporter = bench.tracker.snapshot().exporter
+    assert (exporter.config_ok, exporter.config_error) == (False, "swarm.yml:3: nodes: no list")
+    bench.tracker.configure(bench.config, [bench.target])
+    assert bench.tracker.snapshot().exporter.config_ok
