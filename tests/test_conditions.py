@@ -27,9 +27,7 @@ BOARD = Board(
     clock=Stage(7, 1),
     data_timestamp=NOW - 5,
 )
-STANDING = Standing(
-    peer_id="QmA", nickname="a b c", rank=4, last_score=2.0, recorded=Stage(7, 1)
-)
+STANDING = Standing(peer_id="QmA", nickname="a b c", rank=4, last_score=2.0, recorded=Stage(7, 1))
 UP = SourceStatus(
     node="1",
     source="leaderboard",

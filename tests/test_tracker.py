@@ -29,9 +29,7 @@ class Bench:
 
     async def see(self, value: Board | None = None, failure: Reason | None = None, **more):
         self.clock.now += 15
-        reading = Reading(
-            time=self.clock.now, duration=0.1, value=value, failure=failure, **more
-        )
+        reading = Reading(time=self.clock.now, duration=0.1, value=value, failure=failure, **more)
         await self.tracker.record(self.target, reading)
         return self.tracker.snapshot()
 

@@ -9,3 +9,7 @@ class SwarmExporterError(Exception):
 
 class ConfigError(SwarmExporterError):
     """A configuration that cannot be used: the text names file, line or variable, and the fix."""
+
+
+class FlagError(ConfigError):
+    """A flag that cannot be used: wrong usage of the command line."""

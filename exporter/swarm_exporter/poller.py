@@ -158,7 +158,7 @@ class _Job:
         except asyncio.TimeoutError:
             failure = Reason.TIMEOUT
             detail = f"no answer within {format_duration(self.config.timeout)}"
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the polling
+        except Exception as error:
             failure, detail = Reason.INTERNAL, type(error).__name__
             log.debug("internal fault", exc_info=error)
         return Reading(

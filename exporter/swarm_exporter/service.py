@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import logging
 import signal
-
 from collections.abc import Callable, Iterator
 
 from swarm_exporter.clock import Clock, SystemClock
@@ -82,6 +81,14 @@ class Service:
             await poller.close()
             await tracker.close()
 
+    async def run_until_signal(self) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await self.run(stop)
+
     async def reload(self, poller: Poller, tracker: Tracker) -> None:
         """Load the configuration anew; a bad one changes nothing and raises ConfigError."""
         try:
@@ -133,16 +140,3 @@ class Service:
             self.url,
             self.url,
         )
-
-
-def run_service(service: Service) -> None:
-    """Run until SIGINT or SIGTERM."""
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        await service.run(stop)
-
-    asyncio.run(main())

@@ -67,9 +67,7 @@ def test_completion_scripts(shell):
 
 def test_completion_knows_the_commands_and_their_flags():
     words = "swarm-exporter serve --inst"
-    result = run(
-        _SWARM_EXPORTER_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="2"
-    )
+    result = run(_SWARM_EXPORTER_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="2")
     assert "--instances" in result.stdout
 
 

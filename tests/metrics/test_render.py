@@ -99,7 +99,9 @@ def test_what_is_not_known_is_absent_and_not_zero():
         ),
     )
     found = samples(
-        scrape(msgspec.structs.replace(snapshot, nodes=(view,), board=None, swarm_last_increase=None))
+        scrape(
+            msgspec.structs.replace(snapshot, nodes=(view,), board=None, swarm_last_increase=None)
+        )
     )
     names = {name for name, _ in found if not name.startswith(("process_", "swarm_exporter_"))}
     assert names == {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support import COMMAND, eventually, free_port, reachable, running
 
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `swarm-exporter demo --instances 3`, with whole stages within a second."""

@@ -40,7 +40,9 @@ async def server(answer: bytes, *, hang: bool = False) -> AsyncIterator[str]:
         await asyncio.gather(*connections)
 
 
-def response(body: bytes, *, status: str = "200 OK", kind: str = "application/json", more="") -> bytes:
+def response(
+    body: bytes, *, status: str = "200 OK", kind: str = "application/json", more=""
+) -> bytes:
     head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n{more}\r\n"
     return head.encode() + body
 
@@ -68,9 +70,7 @@ def test_a_json_answer_comes_whole():
 
 
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>404: This page could not be found</title></html>"
-RECORDED_NAN = (
-    b'{"detail":"Internal Server Error","message":"Out of range float values are not JSON compliant"}'
-)
+RECORDED_NAN = b'{"detail":"Internal Server Error","message":"Out of range float values are not JSON compliant"}'
 FAULTS = {
     "the login app": (response(LOGIN_PAGE, status="404 Not Found", kind="text/html"), Reason.HTML),
     "upstream's page for an unknown path": (response(LOGIN_PAGE, kind="text/html"), Reason.HTML),
@@ -84,7 +84,10 @@ FAULTS = {
         response(b'{"detail":"x"}', status="500 Internal Server Error"),
         Reason.HTTP_5XX,
     ),
-    "a proxy's error": (response(b"", status="502 Bad Gateway", kind="text/plain"), Reason.HTTP_5XX),
+    "a proxy's error": (
+        response(b"", status="502 Bad Gateway", kind="text/plain"),
+        Reason.HTTP_5XX,
+    ),
     "no permission": (response(b"{}", status="401 Unauthorized"), Reason.HTTP_4XX),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", Reason.HTTP_4XX),
     "an empty body": (response(b""), Reason.EMPTY),
@@ -99,7 +102,9 @@ FAULTS = {
     "too large a body": (response(b"[" + b" " * LIMIT + b"]"), Reason.TOO_LARGE),
     "an endless body": (
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-        + b"400\r\n" + b"x" * 1024 + b"\r\n",
+        + b"400\r\n"
+        + b"x" * 1024
+        + b"\r\n",
         Reason.TOO_LARGE,
     ),
     "a compressed body": (

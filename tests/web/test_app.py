@@ -14,7 +14,13 @@ from swarm_exporter.web.app import Views, create_app
 
 
 def ask(
-    path: str, *, method: str = "GET", headers=None, snapshot=None, reload=None, accept_encoding="identity"
+    path: str,
+    *,
+    method: str = "GET",
+    headers=None,
+    snapshot=None,
+    reload=None,
+    accept_encoding="identity",
 ) -> httpx.Response:
     shown = snapshot or make_snapshot()
     app = create_app(

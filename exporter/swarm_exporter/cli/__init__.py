@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from swarm_exporter import __version__
+from swarm_exporter.errors import FlagError, SwarmExporterError
 
 #: Command -> the line that `--help` shows. The module of the same name holds the command.
 COMMANDS = {
@@ -75,10 +76,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every foreseen error is one sentence on standard error."""
-    from swarm_exporter.errors import SwarmExporterError
-
     try:
         cli(prog_name="swarm-exporter")
     except SwarmExporterError as error:
         click.echo(f"swarm-exporter: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, FlagError) else 1)

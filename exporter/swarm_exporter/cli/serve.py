@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import click
 
 from swarm_exporter.cli.options import flags_from, serve_options
+from swarm_exporter.config import load_config
+from swarm_exporter.logs import configure_logging
+from swarm_exporter.service import Service
 
 EPILOG = """\b
 Examples:
@@ -27,11 +31,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - click passes the options 
     Reads each node's swarm API and shows what it finds on /metrics, on a status page and in
     `swarm-exporter status`. Stop it with Ctrl-C; SIGHUP reloads the configuration.
     """
-    from swarm_exporter.config import load_config
-    from swarm_exporter.logs import configure_logging
-    from swarm_exporter.service import Service, run_service
-
     flags = flags_from(options)
     service = Service(lambda: load_config(flags, os.environ, Path.cwd()))
     configure_logging(service.config.log_level, service.config.log_format)
-    run_service(service)
+    asyncio.run(service.run_until_signal())

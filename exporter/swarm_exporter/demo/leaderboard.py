@@ -30,7 +30,7 @@ class ServerError(Exception):
     def __init__(self, **body: str) -> None:
         """Take the members of the body, in upstream's order."""
         super().__init__(body["detail"])
-        self.body = body
+        self.body: Json = {**body}
 
 
 class ScorePoint(msgspec.Struct, frozen=True):
@@ -107,7 +107,9 @@ class Leaderboard:
                     "id": peer,
                     "nickname": self._nickname(peer),
                     "values": [
-                        {"x": x, "y": rewards[peer]} for x, rewards in self._polls if peer in rewards
+                        {"x": x, "y": rewards[peer]}
+                        for x, rewards in self._polls
+                        if peer in rewards
                     ],
                 }
                 for peer in self._listed
@@ -168,13 +170,12 @@ class Leaderboard:
         self._rows = {row.id: row for row in ranked}
 
     def _row(self, x: int, peer: str, score: float) -> CumulativeRow:
-        """Return a peer's next row: its first poll in a stage adds to the figure, all others set it."""
+        """Return a peer's next row: the first poll of a stage adds to the figure, others set it."""
         before = self._rows.get(peer)
-        figure, history = score, ()
-        if before is not None:
-            history = before.score_history
-            if before.recorded != self._stage:
-                figure += before.cumulative_score
+        figure = score
+        if before is not None and before.recorded != self._stage:
+            figure += before.cumulative_score
+        points = before.score_history if before is not None else ()
         return CumulativeRow(
             id=peer,
             nickname=self._nickname(peer),
@@ -182,7 +183,7 @@ class Leaderboard:
             recorded_stage=self._stage.stage,
             cumulative_score=figure,
             last_score=score,
-            score_history=(*history, ScorePoint(x, figure))[-HISTORY_POLLS:],
+            score_history=(*points, ScorePoint(x, figure))[-HISTORY_POLLS:],
         )
 
 

@@ -1,27 +1,28 @@
-"""Peers of the simulated swarm: ids that look like libp2p's, and names like upstream's."""
+"""Peers of the simulated swarm: ids of libp2p's form, and names of upstream's."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-import string
 
 import msgspec
 
-_BASE58 = "".join(c for c in string.digits + string.ascii_letters if c not in "0OIl")
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+#: How the multihash of 32 bytes of SHA-256 begins (libp2p's specification of peer ids).
+_SHA256_MULTIHASH = b"\x12\x20"
 
-_MANNERS = (
-    "agile bold brave bright calm clever curious eager fearless fleet gentle graceful "
-    "hardy jolly keen lively loyal mellow nimble patient proud quiet steady witty"
-).split()
-_LOOKS = (
-    "amber bearded coastal crested dappled dusky feathered freckled furry golden grizzled hooded "
-    "long-tailed marbled mossy pale plump ruddy scaly silver slender spotted striped woolly"
-).split()
-_ANIMALS = (
-    "alpaca badger beaver bison condor crane dolphin falcon ferret gecko heron ibex "
-    "jackal lemur lynx marmot newt otter puffin raven salmon tapir walrus yak"
-).split()
+#: What the three words of a name are drawn from.
+_WORDS = tuple(
+    words.split()
+    for words in (
+        "agile bold brave bright calm clever curious eager fearless fleet gentle graceful "
+        "hardy jolly keen lively loyal mellow nimble patient proud quiet steady witty",
+        "amber bearded coastal crested dappled dusky feathered freckled furry golden grizzled "
+        "hooded lanky marbled mossy pale plump ruddy scaly silver slender spotted striped woolly",
+        "alpaca badger beaver bison condor crane dolphin falcon ferret gecko heron ibex "
+        "jackal lemur lynx marmot newt otter puffin raven salmon tapir walrus yak",
+    )
+)
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -37,19 +38,29 @@ def dice(*subject: object) -> random.Random:
 
 
 def nickname(peer_id: str) -> str:
-    """Return the three words of a peer. As upstream's they follow from the id, any string has
-    some, and two peers can share them.
+    """Return the three words of a peer.
+
+    As upstream's they follow from the id alone: any string has some, and two peers can share them.
     """
     digest = hashlib.sha256(peer_id.encode()).digest()
-    words = (_MANNERS, _LOOKS, _ANIMALS)
-    return " ".join(choice[byte % len(choice)] for choice, byte in zip(words, digest, strict=False))
+    return " ".join(words[byte % len(words)] for words, byte in zip(_WORDS, digest, strict=False))
 
 
 def draw_peers(seed: int, count: int) -> tuple[Peer, ...]:
-    """Return `count` peers of distinct names; the same seed always draws the same ones."""
-    rng = dice(seed, "peers")
+    """Return `count` peers of different names; the same seed always draws the same ones."""
+    throw = dice(seed, "peers")
     drawn: dict[str, Peer] = {}
     while len(drawn) < count:
-        peer_id = "Qm" + "".join(rng.choices(_BASE58, k=44))
-        drawn.setdefault(nickname(peer_id), Peer(peer_id, nickname(peer_id)))
+        peer_id = _base58(_SHA256_MULTIHASH + throw.randbytes(32))
+        name = nickname(peer_id)
+        drawn.setdefault(name, Peer(peer_id, name))
     return tuple(drawn.values())
+
+
+def _base58(data: bytes) -> str:
+    """Encode bytes that do not begin with a zero (those would need leading ones)."""
+    number, digits = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, len(_BASE58))
+        digits = _BASE58[digit] + digits
+    return digits

@@ -20,7 +20,7 @@ STAGE_SECONDS = 600
 
 #: A swarm that is not new: its clock is well past zero.
 _FIRST_ROUND = 412
-#: What becomes of the other peers' stages, by share: an outcome is a multiple of a good stage's gain.
+#: What becomes of the other peers' stages: a multiple of a good stage's gain, and its share.
 _OUTCOMES = {1.0: 0.8, 0.0: 0.1, -0.5: 0.1}
 _LATE_SHARE = 0.15
 
@@ -63,7 +63,7 @@ class Swarm:
 
     @property
     def boards(self) -> tuple[Leaderboard | None, ...]:
-        """What each own node's API server holds, in the order of the nodes; None while it is dead."""
+        """What each own node's API server holds, in node order; None while it is dead."""
         return tuple(process.board if process else None for process in self._processes)
 
     def tick(self, now: float) -> None:
@@ -94,8 +94,8 @@ class Swarm:
     def _publications(self, number: int) -> dict[str, _Publication]:
         """Throw the dice for one stage.
 
-        A DHT cache keeps the first look that finds anything, so the punctual peers publish together,
-        and the late ones are seen only by an API server that starts after them.
+        A DHT cache keeps the first look that finds anything, so the punctual peers publish
+        together, and the late ones are seen only by an API server that starts after them.
         """
         opening = dice(self._seed, number).randrange(2, 9) * POLL_SECONDS
         plan = {}

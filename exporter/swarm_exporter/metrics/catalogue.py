@@ -25,6 +25,8 @@ class Kind(str, Enum):
     GAUGE = "gauge"
     COUNTER = "counter"
     INFO = "info"
+    #: Quantiles of many values at one moment, without their sum and count.
+    SUMMARY = "summary"
 
 
 class Metric(msgspec.Struct, frozen=True):

@@ -35,8 +35,8 @@ class _Families(Collector):
 
 def family(metric: Metric, snapshot: Snapshot) -> Family:
     """Read one metric of the catalogue into a family of prometheus-client."""
-    suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info", Kind.GAUGE: ""}[metric.kind]
-    result = Family(metric.name[: len(metric.name) - len(suffix)], metric.help, metric.kind.value)
+    suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(metric.kind, "")
+    result = Family(metric.name.removesuffix(suffix), metric.help, metric.kind.value)
     for labels, value in metric.read(snapshot):
         result.add_sample(metric.name, labels, value)
     return result

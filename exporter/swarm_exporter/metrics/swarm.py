@@ -33,7 +33,7 @@ def _of_top_peers(read: Callable[[Standing], float | None]) -> Reader:
 METRICS = (
     Metric(
         "swarm_leaderboard_reward",
-        Kind.GAUGE,
+        Kind.SUMMARY,
         "Cumulative reward at a quantile (0.5, 0.9, 0.99, 1) of all peers on the board.",
         ("quantile",),
         _quantiles,

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Sequence
 
 from swarm_exporter.config import Config
-from swarm_exporter.model import Board, Node, Point, Stage, Standing
 from swarm_exporter.identity import normalise_nickname
+from swarm_exporter.model import Board, Node, Point, Stage, Standing
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Context, Facts, Target
 from swarm_exporter.sources.errors import SourceError

@@ -40,70 +40,79 @@ class Views(msgspec.Struct, frozen=True):
 
 def create_app(views: Views) -> Starlette:
     """Return the application over `views`."""
-    renderer = Renderer()
+    pages = _Pages(views)
+    return Starlette(
+        routes=[
+            Route("/", pages.index),
+            Route("/metrics", pages.metrics),
+            Route("/api/status", pages.status),
+            Route("/page/{name}", pages.static),
+            Route("/-/healthy", pages.healthy),
+            Route("/-/ready", pages.ready),
+            Route("/-/reload", pages.reload, methods=["POST"]),
+        ]
+    )
 
-    def document() -> StatusDocument:
-        return status_document(views.snapshot(), views.clock.time(), views.refresh_seconds())
 
-    async def metrics(request: Request) -> Response:
+class _Pages:
+    """What is answered on each path."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._renderer = Renderer()
+
+    async def metrics(self, request: Request) -> Response:
         compress = _accepts_gzip(request.headers.get("accept-encoding", ""))
-        body, content_type = renderer.render(
-            views.snapshot(), request.headers.get("accept", ""), compress=compress
+        accept = request.headers.get("accept", "")
+        body, content_type = self._renderer.render(
+            self._views.snapshot(), accept, compress=compress
         )
         headers = {"content-type": content_type, "vary": "accept, accept-encoding"}
         if compress:
             headers["content-encoding"] = "gzip"
         return Response(body, headers=headers)
 
-    async def status(request: Request) -> Response:  # noqa: ARG001
+    async def status(self, _: Request) -> Response:
         return Response(
-            msgspec.json.encode(document()),
+            msgspec.json.encode(self._document()),
             headers={"content-type": "application/json", **_NO_STORE},
         )
 
-    async def index(request: Request) -> Response:  # noqa: ARG001
+    async def index(self, _: Request) -> Response:
         return Response(
-            render_index(document()),
+            render_index(self._document()),
             headers={"content-type": "text/html; charset=utf-8", **_NO_STORE, **_SECURITY_HEADERS},
         )
 
-    async def static(request: Request) -> Response:
+    async def static(self, request: Request) -> Response:
         found = asset(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
         body, content_type = found
         return Response(body, headers={"content-type": content_type, **_SECURITY_HEADERS})
 
-    async def healthy(request: Request) -> Response:  # noqa: ARG001
+    async def healthy(self, _: Request) -> Response:
         return PlainTextResponse("swarm-exporter is healthy.\n")
 
-    async def ready(request: Request) -> Response:  # noqa: ARG001
-        if views.snapshot().exporter.ready:
+    async def ready(self, _: Request) -> Response:
+        if self._views.snapshot().exporter.ready:
             return PlainTextResponse("swarm-exporter is ready.\n")
-        return PlainTextResponse("Every source has yet to be asked once.\n", 503)
+        return PlainTextResponse("Some sources have not been asked yet.\n", 503)
 
-    async def reload(request: Request) -> Response:  # noqa: ARG001
-        if views.reload is None:
+    async def reload(self, _: Request) -> Response:
+        if self._views.reload is None:
             return PlainTextResponse(
                 "Reloading by HTTP is off: set `reload_endpoint: true`, or send SIGHUP.\n", 403
             )
         try:
-            await views.reload()
+            await self._views.reload()
         except SwarmExporterError as error:
             return PlainTextResponse(f"{error}\n", 400)
         return PlainTextResponse("The configuration is in force.\n")
 
-    return Starlette(
-        routes=[
-            Route("/", index),
-            Route("/metrics", metrics),
-            Route("/api/status", status),
-            Route("/page/{name}", static),
-            Route("/-/healthy", healthy),
-            Route("/-/ready", ready),
-            Route("/-/reload", reload, methods=["POST"]),
-        ]
-    )
+    def _document(self) -> StatusDocument:
+        views = self._views
+        return status_document(views.snapshot(), views.clock.time(), views.refresh_seconds())
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

@@ -1,0 +1,108 @@
+"""`swarm-exporter demo`: a simulated swarm, and the exporter on it, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from swarm_exporter.config import Config, Flags, load_config
+from swarm_exporter.demo.server import DemoSwarm
+from swarm_exporter.demo.swarm import STAGE_SECONDS, Swarm
+from swarm_exporter.logs import configure_logging
+from swarm_exporter.model import Node
+from swarm_exporter.service import Service
+
+EPILOG = """\b
+Examples:
+  swarm-exporter demo
+  swarm-exporter demo --instances 6 --speed 60
+  swarm-exporter demo --seed 7 --listen 127.0.0.1:10400
+"""
+
+#: The exporter looks as often as at speed 1 every 15 s, but no more often than this.
+_SHORTEST_INTERVAL_SECONDS = 0.1
+_INTERVAL_SECONDS = 15.0
+#: A node counts as stalled after so many stages; a real one after hours.
+_STALL_STAGES = 3
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--instances",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="How many nodes of the swarm are yours.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:10331",
+    show_default=True,
+    help="Where the exporter listens.",
+)
+@click.option(
+    "--api-port",
+    type=click.IntRange(0, 65_000),
+    default=0,
+    help="Port of the first node's API, the next have +1 (default: free ports).",
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same seed gives the same swarm."
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 1000),
+    default=20.0,
+    show_default=True,
+    help="Simulated seconds per second; a stage takes 600 of them.",
+)
+def command(instances: int, listen: str, api_port: int, seed: int, speed: float) -> None:
+    """Run a simulated swarm and the exporter on it.
+
+    The swarm speaks RL Swarm's wire formats on real ports: its peers earn by round and stage, your
+    node 1 earns, node 2 stalls for a while, node 3 drops out and its API dies and returns. Ctrl-C
+    ends everything; nothing is kept.
+    """
+    configure_logging("warning", "text")
+    swarm = DemoSwarm(Swarm(seed, own=instances), first_port=api_port, speed=speed)
+    with tempfile.TemporaryDirectory(prefix="swarm-exporter-demo-") as state_dir:
+        asyncio.run(_run(swarm, listen, speed, state_dir))
+
+
+async def _run(swarm: DemoSwarm, listen: str, speed: float, state_dir: str) -> None:
+    """Run both until SIGINT or SIGTERM."""
+    await swarm.start()
+    running = asyncio.create_task(swarm.run())
+    try:
+        interval = max(_INTERVAL_SECONDS / speed, _SHORTEST_INTERVAL_SECONDS)
+        config = load_config(Flags(listen=listen, state_dir=state_dir), {}, Path.cwd())
+        config = msgspec.structs.replace(
+            config,
+            interval=interval,
+            stall_after=_STALL_STAGES * STAGE_SECONDS / speed,
+            nodes=tuple(
+                Node(name=str(number), api=api, peer_id=peer.id)
+                for number, (api, peer) in enumerate(zip(swarm.urls, swarm.peers, strict=True), 1)
+            ),
+        )
+        service = Service(lambda: config)
+        _say(service.url, config)
+        await service.run_until_signal()
+    finally:
+        await swarm.stop()
+        await running
+
+
+def _say(url: str, config: Config) -> None:
+    click.echo("A simulated swarm; the nodes and their swarm APIs:")
+    for node in config.nodes:
+        click.echo(f"  node {node.name}       {node.api}/api/leaderboard-cumulative")
+    click.echo(f"Status page    {url}")
+    click.echo(f"Metrics        {url}/metrics")
+    click.echo(f"In a terminal  swarm-exporter status --watch --url {url}")
+    click.echo("Ctrl-C ends everything.")

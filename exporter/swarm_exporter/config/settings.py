@@ -1,0 +1,93 @@
+"""The types of the configuration: as it is written in a file, as flags, and resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from swarm_exporter.model import Node
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """What was given on the command line, or in the environment; None where nothing was."""
+
+    config: str | None = None
+    instances: str | None = None
+    listen: str | None = None
+    interval: str | None = None
+    timeout: str | None = None
+    body_limit: str | None = None
+    stall_after: str | None = None
+    top_peers: str | None = None
+    state_dir: str | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+    reload_endpoint: str | None = None
+    api_port: str | None = None
+    api_url: str | None = None
+    folder: str | None = None
+    #: In the order of the nodes.
+    peer_id: tuple[str, ...] = ()
+    nickname: tuple[str, ...] = ()
+
+
+class FileNode(msgspec.Struct, forbid_unknown_fields=True):
+    """One entry of `nodes:` in a file."""
+
+    name: str | int | None = None
+    folder: str | None = None
+    api: str | None = None
+    port: int | None = None
+    peer_id: str | None = None
+    nickname: str | None = None
+    identity_file: str | None = None
+    labels: dict[str, str | int | float | bool] = {}
+
+
+class FileSettings(msgspec.Struct, forbid_unknown_fields=True):
+    """A whole file."""
+
+    instances: int | None = None
+    listen: str | None = None
+    interval: str | int | float | None = None
+    timeout: str | int | float | None = None
+    body_limit: str | int | None = None
+    stall_after: str | int | float | None = None
+    top_peers: int | None = None
+    state_dir: str | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+    reload_endpoint: bool | None = None
+    api_port: int | None = None
+    api_url: str | None = None
+    folder: str | None = None
+    nodes: list[FileNode] | None = None
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration in force, every value resolved."""
+
+    nodes: tuple[Node, ...]
+    state_dir: Path
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 10331
+    #: Seconds from one poll of a source to the next.
+    interval: float = 15.0
+    #: Seconds after which a poll has failed.
+    timeout: float = 10.0
+    #: Largest answer that is read, bytes.
+    body_limit: int = 64 * 1024 * 1024
+    #: Seconds without earning after which a node counts as stalled: 1.5 times the 3 hours after
+    #: which RL Swarm v0.5.7 and later submit.
+    stall_after: float = 16_200.0
+    #: How many of the board's first peers are exported.
+    top_peers: int = 10
+    log_level: str = "info"
+    log_format: str = "text"
+    #: Whether POST /-/reload is answered.
+    reload_endpoint: bool = False
+    #: The file it came from, if any.
+    source_file: Path | None = None
+    #: What is odd about it but no error, a sentence each.
+    warnings: tuple[str, ...] = ()
