@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+
 from support import ManualClock
 
 

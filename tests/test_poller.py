@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
-from support import ManualClock, make_board, make_config, make_node, make_standing
 
+from support import ManualClock, make_board, make_config, make_node, make_standing
 from swarm_exporter.model import Identity, IdentityOrigin
 from swarm_exporter.poller import LONGEST_BACKOFF_SECONDS, Poller
 from swarm_exporter.reasons import Reason
@@ -90,7 +91,7 @@ def test_a_failing_target_is_asked_less_and_less_but_not_never(clock):
 
     drive(clock, scenario, source)
     times = [time for time, _ in source.polls]
-    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(times)]
     assert pauses[:4] == [15, 30, 60, 60]
     assert max(pauses) == LONGEST_BACKOFF_SECONDS
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from swarm_exporter.model import Board, Point, Stage, Standing
 from swarm_exporter.rewards import (
     RESTART_AFTER_SECONDS,

@@ -5,8 +5,8 @@ import logging
 
 import msgspec
 import pytest
-from support import make_board, make_config, make_node, make_standing
 
+from support import make_board, make_config, make_node, make_standing
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.model import Board, Condition, Identity, Reading, Stage
 from swarm_exporter.reasons import Reason

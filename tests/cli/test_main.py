@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from support import COMMAND
 
+from support import COMMAND
 from swarm_exporter import __version__
 from swarm_exporter.cli import COMMANDS
 
@@ -47,8 +47,7 @@ def test_version():
 def test_options_alone_mean_serve():
     result = run("--instances", "0")
     assert result.returncode == 2
-    assert "serve" in result.stderr
-    assert "--instances" in result.stderr
+    assert "--instances: must be between" in result.stderr
 
 
 def test_a_wrong_command_or_flag_is_wrong_usage():
@@ -75,7 +74,8 @@ def test_help_imports_nothing_of_the_service():
     code = (
         "import sys; from swarm_exporter.cli import cli; "
         "cli.main(['--help'], standalone_mode=False); "
-        "print([m for m in ('httpx', 'uvicorn', 'starlette', 'rich', 'psutil') if m in sys.modules])"
+        "heavy = {'httpx', 'uvicorn', 'starlette', 'rich', 'psutil', 'msgspec'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

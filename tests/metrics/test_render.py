@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from support import GOLDEN, make_board, make_node, make_snapshot, make_standing
 
+from support import GOLDEN, make_board, make_node, make_snapshot, make_standing
 from swarm_exporter.metrics import CATALOGUE
 from swarm_exporter.metrics.catalogue import Kind
 from swarm_exporter.metrics.reference import reference

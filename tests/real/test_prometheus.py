@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from support import ROOT, eventually, free_port, reachable, running
 
 pytestmark = pytest.mark.real

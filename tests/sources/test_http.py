@@ -70,7 +70,10 @@ def test_a_json_answer_comes_whole():
 
 
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>404: This page could not be found</title></html>"
-RECORDED_NAN = b'{"detail":"Internal Server Error","message":"Out of range float values are not JSON compliant"}'
+RECORDED_NAN = (
+    b'{"detail":"Internal Server Error",'
+    b'"message":"Out of range float values are not JSON compliant"}'
+)
 FAULTS = {
     "the login app": (response(LOGIN_PAGE, status="404 Not Found", kind="text/html"), Reason.HTML),
     "upstream's page for an unknown path": (response(LOGIN_PAGE, kind="text/html"), Reason.HTML),

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from swarm_exporter.model import Point, Stage
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.errors import SourceError

@@ -6,8 +6,8 @@ import gzip
 import httpx
 import msgspec
 import pytest
-from support import ManualClock, make_snapshot
 
+from support import ManualClock, make_snapshot
 from swarm_exporter.errors import ConfigError
 from swarm_exporter.status import StatusDocument
 from swarm_exporter.web.app import Views, create_app

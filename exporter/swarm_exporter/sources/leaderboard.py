@@ -59,6 +59,7 @@ async def read_board(api: str, context: Context) -> Facts:
     """Ask the API at `api` once. Raises SourceError where it has no board to give."""
     defects: list[Reason] = []
     table, clock = await _board_and_clock(api, context, defects)
+    defects += table.defects
     data_timestamp = await _data_timestamp(api, context, table, defects)
     wanted = _wanted(table, context)
     newest, newest_scores = _newest(table)
