@@ -27,7 +27,7 @@ def format_duration(seconds: float) -> str:
     """Return a duration for people, in its two greatest units: `4h30m`, `15s`, `500ms`."""
     if seconds < 1.0:
         return f"{round(seconds * 1000)}ms"
-    if seconds < 60.0:
+    if seconds < 59.95:
         return f"{round(seconds, 1):g}s"
     rest = round(seconds)
     parts: list[tuple[int, str]] = []

@@ -43,7 +43,8 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
     document = None
     file = FileSettings()
     if "config" in given:
-        document = Document(values.path(str(given["config"].value), cwd))
+        name = str(given["config"].value)
+        document = Document(values.path(name, cwd), name)
         file = document.convert(FileSettings)
         given = _given_in(file, document) | given
 

@@ -112,7 +112,8 @@ def _draft(index: int, written: FileNode, document: Document | None, naming: Nam
 
     named = given("name")
     name = named.parse(_name) if named is not None else str(index + 1)
-    origins.setdefault("name", Setting(name, "nodes", ConfigError, base))
+    numbered = document.where("nodes") if document is not None else "nodes"
+    origins.setdefault("name", Setting(name, numbered, ConfigError, base))
     if naming.api_port is not None:
         first_port = naming.api_port.parse(values.whole_number(1, 65_535))
     else:

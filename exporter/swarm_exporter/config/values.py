@@ -131,7 +131,7 @@ def template(value: object, fields: Mapping[str, object]) -> str:
 
 def path(value: str, base: Path) -> Path:
     """Read a path: `~` is the home folder, a relative one is relative to `base`."""
-    return base / Path(value).expanduser()
+    return Path(os.path.normpath(base / Path(value).expanduser()))
 
 
 def peer_id(value: object) -> str:

@@ -34,9 +34,10 @@ _NAMES = {
 class Document:
     """One file: its content as plain objects, and the line of each key."""
 
-    def __init__(self, path: Path) -> None:
-        """Read and parse `path`. Raises ConfigError with file and line."""
+    def __init__(self, path: Path, name: str) -> None:
+        """Read and parse `path`, called `name` in messages. Raises ConfigError with the line."""
         self.path = path
+        self._name = name
         self._lines: dict[str, int] = {}
         self.content = self._read()
 
@@ -54,7 +55,7 @@ class Document:
     def where(self, key: str) -> str:
         """Return file, line and key for a message."""
         line = self._lines.get(key) or self._lines.get(key.rpartition(".")[0])
-        place = f"{self.path}:{line}" if line is not None else str(self.path)
+        place = f"{self._name}:{line}" if line is not None else self._name
         return f"{place}: {key}" if key else place
 
     def _read(self) -> object:
@@ -63,15 +64,15 @@ class Document:
                 data = file.read(_LARGEST_BYTES + 1)
         except OSError as error:
             what = (error.strerror or type(error).__name__).lower()
-            raise ConfigError(f"{self.path}: {what}; correct --config") from None
+            raise ConfigError(f"{self._name}: {what}; correct --config") from None
         if len(data) > _LARGEST_BYTES:
-            raise ConfigError(f"{self.path}: larger than 1 MiB, which is no configuration")
+            raise ConfigError(f"{self._name}: larger than 1 MiB, which is no configuration")
         try:
             root = yaml.compose(data.decode(), _LOADER)
         except UnicodeDecodeError:
-            raise ConfigError(f"{self.path}: not UTF-8 text; save it as UTF-8") from None
+            raise ConfigError(f"{self._name}: not UTF-8 text; save it as UTF-8") from None
         except RecursionError:
-            raise ConfigError(f"{self.path}: nested too deeply") from None
+            raise ConfigError(f"{self._name}: nested too deeply") from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = f":{mark.line + 1}" if mark is not None else ""
@@ -79,14 +80,14 @@ class Document:
             raise ConfigError(f"{self.path}{line}: not valid YAML: {problem}") from None
         except yaml.YAMLError as error:
             first = str(error).splitlines()[0]
-            raise ConfigError(f"{self.path}: not valid YAML: {first}") from None
+            raise ConfigError(f"{self._name}: not valid YAML: {first}") from None
         return {} if root is None else self._build(root, "", 0)
 
     def _build(self, node: yaml.Node, key: str, depth: int) -> object:
         line = node.start_mark.line + 1
         self._lines.setdefault(key, line)
         if depth > _DEEPEST:
-            raise ConfigError(f"{self.path}:{line}: nested too deeply")
+            raise ConfigError(f"{self._name}:{line}: nested too deeply")
         if isinstance(node, yaml.SequenceNode):
             return [
                 self._build(item, f"{key}[{number}]", depth + 1)
@@ -97,18 +98,18 @@ class Document:
         try:
             return _scalars.construct_object(node)
         except (yaml.YAMLError, ValueError):
-            raise ConfigError(f"{self.path}:{line}: {key}: cannot be read as a value") from None
+            raise ConfigError(f"{self._name}:{line}: {key}: cannot be read as a value") from None
 
     def _build_mapping(self, node: yaml.MappingNode, key: str, depth: int) -> dict[str, object]:
         content: dict[str, object] = {}
         for name_node, value_node in node.value:
             line = name_node.start_mark.line + 1
             if not isinstance(name_node, yaml.ScalarNode) or name_node.value == "<<":
-                raise ConfigError(f"{self.path}:{line}: a key must be plain text")
+                raise ConfigError(f"{self._name}:{line}: a key must be plain text")
             name = name_node.value
             path = f"{key}.{name}" if key else name
             if name in content:
-                raise ConfigError(f"{self.path}:{line}: {path}: given twice; remove one")
+                raise ConfigError(f"{self._name}:{line}: {path}: given twice; remove one")
             self._lines[path] = line
             content[name] = self._build(value_node, path, depth + 1)
         return content
@@ -130,7 +131,9 @@ class Document:
         hint = '; put it in quotes: "no", "yes"' if found == "bool" and "text" in wanted else ""
         found_name = _NAMES.get(found, found)
         if not path:
-            return ConfigError(f"{self.path}: holds {found_name}, but must hold keys like `nodes:`")
+            return ConfigError(
+                f"{self._name}: holds {found_name}, but must hold keys like `nodes:`"
+            )
         return self.error(path, f"must be {' or '.join(wanted)}, not {found_name}{hint}")
 
 

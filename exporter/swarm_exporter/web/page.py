@@ -1,3 +1,9 @@
-CONTENT_SECURITY_POLICY="default-src 'none'"
-def asset(n): return None
-def render_index(d): return b""
+CONTENT_SECURITY_POLICY = "default-src 'none'"
+
+
+def asset(n):
+    return None
+
+
+def render_index(d):
+    return b""
