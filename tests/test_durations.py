@@ -27,7 +27,7 @@ def test_parse(text, seconds):
     "text", ["", "15", "1.5", "s", "-1s", "1s 2m", "1e3s", "nan", "999999d", "3 h"]
 )
 def test_no_duration(text):
-    with pytest.raises(ValueError, match="has no unit|is no duration|longer than"):
+    with pytest.raises(ValueError, match=r"has no unit|is no duration|longer than"):
         parse_duration(text)
 
 

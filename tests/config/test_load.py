@@ -310,7 +310,7 @@ def test_a_bad_file_is_one_sentence_with_file_line_key_and_fix(load, text, sente
 
 
 def test_a_bad_variable_names_itself(load):
-    with pytest.raises(ConfigError, match='^SWARM_INTERVAL: "15 parsecs" is no duration'):
+    with pytest.raises(ConfigError, match=r'^SWARM_INTERVAL: "15 parsecs" is no duration'):
         load(environ={"SWARM_INTERVAL": "15 parsecs"})
 
 

@@ -77,7 +77,7 @@ class Document:
             mark = error.problem_mark or error.context_mark
             line = f":{mark.line + 1}" if mark is not None else ""
             problem = error.problem or error.context or "no YAML"
-            raise ConfigError(f"{self.path}{line}: not valid YAML: {problem}") from None
+            raise ConfigError(f"{self._name}{line}: not valid YAML: {problem}") from None
         except yaml.YAMLError as error:
             first = str(error).splitlines()[0]
             raise ConfigError(f"{self._name}: not valid YAML: {first}") from None
