@@ -11,7 +11,7 @@ SYSTEM_PACKAGES := prometheus chromium
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint docs pictures clean system-packages
+.PHONY: help demo install test lint bench docs pictures clean system-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ lint: $(SYNCED) ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(SYNCED) ## Measure, and print ratios
+	$(BIN)/python bench/hung_node.py
 
 docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
 	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md
