@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support import COMMAND, eventually, free_port, reachable, running
 
+from support import COMMAND, eventually, free_port, reachable, running
 from swarm_exporter.demo.server import DemoSwarm
 from swarm_exporter.demo.swarm import Swarm
 

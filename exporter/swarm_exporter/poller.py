@@ -99,7 +99,8 @@ class _Job:
         self._failures = 0
         self._failing_since = 0.0
         self._succeeded = False
-        self._said: tuple[Reason | None, frozenset[Reason]] | None = None
+        self._failure: Reason | None = None
+        self._said_defects: set[Reason] = set()
         self.asked_once = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
@@ -172,31 +173,25 @@ class _Job:
 
     def _say_changes(self, reading: Reading) -> None:
         """Write one line where the state changed, and none while it stays."""
-        state = (reading.failure, frozenset(reading.defects))
-        before, self._said = self._said, state
-        if before == state:
-            return
         nodes = ", ".join(node.name for node in self.target.nodes)
         where = f"{self.target.source} of node {nodes} ({redact_url(self.target.key)})"
-        if reading.failure is not None:
-            if before is None or before[0] is None:
+        before, self._failure = self._failure, reading.failure
+        if reading.failure is None:
+            if before is not None:
+                silence = max(reading.time - self._failing_since, 0.0)
+                log.info("%s: answers again after %s", where, format_duration(silence))
+            elif not self.asked_once.is_set():
+                log.info("%s: answers", where)
+        elif reading.failure != before:
+            if before is None:
                 self._failing_since = reading.time
-            log.warning(
-                "%s: %s [%s: %s]. %s",
-                where,
-                MEANING[reading.failure],
-                reading.failure.value,
-                reading.detail,
-                ACTION[reading.failure],
-            )
-            return
-        if before is None:
-            log.info("%s: answers", where)
-        elif before[0] is not None:
-            silence = max(reading.time - self._failing_since, 0.0)
-            log.info("%s: answers again after %s", where, format_duration(silence))
-        for reason in sorted(state[1] - (before[1] if before is not None else frozenset())):
-            log.warning("%s: %s [%s]. %s", where, MEANING[reason], reason.value, ACTION[reason])
+            meaning, action = MEANING[reading.failure], ACTION[reading.failure]
+            reason = f"{reading.failure.value}: {reading.detail}"
+            log.warning("%s: %s [%s]. %s", where, meaning, reason, action)
+        # A stranger's bad value may come and go with every poll: each kind is said once.
+        for defect in sorted(set(reading.defects) - self._said_defects):
+            self._said_defects.add(defect)
+            log.warning("%s: %s [%s]. %s", where, MEANING[defect], defect.value, ACTION[defect])
 
 
 async def _end(jobs: Iterable[_Job]) -> None:

@@ -22,7 +22,14 @@ from swarm_exporter.web.server import Server, listen
 
 log = logging.getLogger(__name__)
 
-_NEEDS_RESTART = ("listen_host", "listen_port", "state_dir", "log_format", "reload_endpoint")
+_NEEDS_RESTART = (
+    "listen_host",
+    "listen_port",
+    "state_dir",
+    "log_level",
+    "log_format",
+    "reload_endpoint",
+)
 
 
 class Service:

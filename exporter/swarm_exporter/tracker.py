@@ -111,12 +111,14 @@ class Tracker:
             for target in targets
             if any((node.name, target.source) not in self._health for node in target.nodes)
         }
-        self._changed()
+        self._stale = True
+        # So that there is something to show while the first save is under way.
+        self.snapshot()
 
     def reject_config(self, error: str) -> None:
         """Note that a new configuration was refused and the one before is still in force."""
         self._config_error = error
-        self._changed()
+        self._stale = True
 
     def identities(self, nodes: Iterable[Node]) -> dict[str, Identity]:
         """Return the newest identity of each node, by name."""
@@ -139,7 +141,7 @@ class Tracker:
             if learned:
                 await self._save()
             self._awaited.discard((target.source, target.key))
-        self._changed()
+        self._stale = True
 
     async def close(self) -> None:
         """Save what is worth saving but was not worth a write of its own."""
@@ -160,9 +162,6 @@ class Tracker:
         self._snapshot = self._build(now)
         self._stale = False
         return self._snapshot
-
-    def _changed(self) -> None:
-        self._stale = True
 
     def _note_health(self, target: Target, reading: Reading) -> None:
         for node in target.nodes:

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support import ManualClock, make_config, make_node
 from swarm_exporter.model import Board, Identity, Point, Stage
@@ -317,3 +319,30 @@ def test_nodes_that_share_an_address_share_one_request():
         (API, ["1", "2"]),
         ("http://b.example", ["3"]),
     ]
+
+
+routes = st.sampled_from(
+    ["leaderboard-cumulative", "leaderboard", "round_and_stage", "healthz", "rewards-history"]
+)
+answers_given = st.tuples(
+    st.sampled_from([200, 200, 200, 204, 301, 404, 500, 503]),
+    st.sampled_from([JSON, "text/html", "", "application/octet-stream"]),
+    st.one_of(
+        st.binary(max_size=60),
+        st.sampled_from([body for _, _, body in GOOD.values()]),
+        st.sampled_from([body[: len(body) // 2] for _, _, body in GOOD.values()]),
+        st.sampled_from([body.replace(b"3", b"null") for _, _, body in GOOD.values()]),
+        st.sampled_from([body.replace(b":2", b":NaN") for _, _, body in GOOD.values()]),
+    ),
+)
+
+
+@given(st.dictionaries(routes, answers_given), st.booleans())
+def test_whatever_is_answered_no_exception_leaves_the_source(answered, first):
+    try:
+        facts = poll({**GOOD, **answered}, first=first)
+    except SourceError as error:
+        assert error.reason in Reason
+        assert error.detail.isprintable()
+    else:
+        assert isinstance(facts.value, Board)
