@@ -116,7 +116,8 @@ def _judge_earnings(facts: Facts, standing: Standing, board: Board) -> Verdict:
     return Verdict(
         Condition.TRAINING,
         f"listed, but it has not earned for {format_duration(watched)} while others have",
-        "Look at the node's log for failed submissions and for its login; then restart it.",
+        "Look at the node's log for failed submissions, and at its login; a restart may lose up "
+        "to three hours of reward that was not submitted yet.",
     )
 
 

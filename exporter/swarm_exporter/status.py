@@ -41,8 +41,9 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     cumulative_reward: float | None
     last_score: float | None
     participation: float | None
-    earned: float
-    lost: float
+    #: Null before the node's peer was first seen.
+    earned: float | None
+    lost: float | None
     earned_since: float | None
     earned_per_hour: float | None
     last_increase: float | None
@@ -130,8 +131,8 @@ def _node_line(view: NodeView) -> NodeLine:
         cumulative_reward=standing.cumulative_reward if standing else None,
         last_score=standing.last_score if standing else None,
         participation=standing.participation if standing else None,
-        earned=earnings.earned,
-        lost=earnings.lost,
+        earned=earnings.earned if earnings.since is not None else None,
+        lost=earnings.lost if earnings.since is not None else None,
         earned_since=earnings.since,
         earned_per_hour=earnings.per_hour,
         last_increase=earnings.last_increase,

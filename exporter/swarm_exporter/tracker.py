@@ -79,6 +79,7 @@ class Tracker:
         self._awaited: set[tuple[str, str]] = set()
         self._health: dict[tuple[str, str], _Health] = {}
         self._identities: dict[str, Identity] = {}
+        #: The identities completed by what a board said, with what they were completed from.
         self._resolved: dict[str, tuple[Identity, Identity]] = {}
         self._boards: dict[str, _FreshBoard] = {}
         self._watches: dict[str, SwarmWatch] = {}
@@ -111,6 +112,7 @@ class Tracker:
             for target in targets
             if any((node.name, target.source) not in self._health for node in target.nodes)
         }
+        self._find_conflicts()
         self._stale = True
         # So that there is something to show while the first save is under way.
         self.snapshot()
@@ -129,6 +131,7 @@ class Tracker:
         async with self._saving:
             self._note_health(target, reading)
             learned = False
+            known = [self._resolved_identity(node) for node in target.nodes]
             if isinstance(reading.value, Identity):
                 for node in target.nodes:
                     self._identities[node.name] = reading.value
@@ -138,6 +141,8 @@ class Tracker:
                 learned = self._account(target, reading.value, reading.time)
             elif target.key in self._boards:
                 del self._boards[target.key]
+            if known != [self._resolved_identity(node) for node in target.nodes]:
+                self._find_conflicts()
             if learned:
                 await self._save()
             self._awaited.discard((target.source, target.key))
@@ -181,6 +186,7 @@ class Tracker:
         for node in target.nodes:
             identity = self._identity(node)
             standing, problem = find_standing(identity, board)
+            self._resolve(node, standing)
             if not identity.known or problem:
                 continue
             account = self._memory.accounts.setdefault(node.name, Account())
@@ -214,34 +220,47 @@ class Tracker:
             )
         return Identity()
 
-    def _resolve(self, node: Node, standing: Standing | None) -> Identity:
-        """Complete an identity by what a board said of it, now or earlier."""
+    def _resolved_identity(self, node: Node) -> Identity:
+        """Return a node's identity, completed by what a board has said of it, now or earlier."""
         identity = self._identity(node)
+        asked, complete = self._resolved.get(node.name, (None, identity))
+        return complete if asked == identity else identity
+
+    def _resolve(self, node: Node, standing: Standing | None) -> None:
+        """Remember what a board says of a node's identity: its peer may be absent later."""
         if standing is not None:
+            identity = self._identity(node)
             complete = msgspec.structs.replace(
                 identity,
                 peer_id=standing.peer_id,
                 nickname=normalise_nickname(standing.nickname) or identity.nickname,
             )
             self._resolved[node.name] = (identity, complete)
-            return complete
-        asked, complete = self._resolved.get(node.name, (None, identity))
-        return complete if asked == identity else identity
+
+    def _find_conflicts(self) -> None:
+        """See whether nodes claim the same peer, and say it once."""
+        nodes = self._config.nodes
+        conflicts = _conflicts({n.name: self._resolved_identity(n) for n in nodes})
+        for name, others in conflicts.items():
+            if self._conflicts.get(name) != others:
+                log.error(
+                    "node %s and node %s are the same peer of the swarm: give each node its own "
+                    "folder with its own swarm.pem, or correct peer_id",
+                    name,
+                    ", ".join(others),
+                )
+        self._conflicts = conflicts
 
     def _build(self, now: float) -> Snapshot:
         fresh = {api: held for api, held in self._boards.items() if now < held.expires}
         self._expires = min((held.expires for held in fresh.values()), default=float("inf"))
         nodes = self._config.nodes
         boards = {n.name: fresh[n.api].board if n.api in fresh else None for n in nodes}
-        found = {n.name: find_standing(self._identity(n), boards[n.name]) for n in nodes}
-        identities = {n.name: self._resolve(n, found[n.name][0]) for n in nodes}
-        conflicts = _conflicts(identities)
-        self._say_conflicts(conflicts)
         swarm_last_increase = self._swarm_last_increase()
         views = []
         for node in nodes:
-            standing, problem = found[node.name]
-            identity = identities[node.name]
+            standing, problem = find_standing(self._identity(node), boards[node.name])
+            identity = self._resolved_identity(node)
             if problem:
                 identity = msgspec.structs.replace(identity, problem=problem)
             account = self._memory.accounts.get(node.name, Account())
@@ -250,7 +269,7 @@ class Tracker:
                 now=now,
                 identity=identity,
                 identified=identity.known and not problem,
-                conflicts=conflicts.get(node.name, ()),
+                conflicts=self._conflicts.get(node.name, ()),
                 leaderboard=next((s for s in sources if s.source == "leaderboard"), None),
                 board=boards[node.name],
                 standing=standing,
@@ -307,17 +326,6 @@ class Tracker:
         own = [a.last_increase for a in self._memory.accounts.values()]
         times = [t for t in [self._memory.swarm_last_increase, *own] if t is not None]
         return max(times, default=None)
-
-    def _say_conflicts(self, conflicts: dict[str, tuple[str, ...]]) -> None:
-        for name, others in conflicts.items():
-            if self._conflicts.get(name) != others:
-                log.error(
-                    "node %s and node %s are the same peer of the swarm: give each node its own "
-                    "folder with its own swarm.pem, or correct peer_id",
-                    name,
-                    ", ".join(others),
-                )
-        self._conflicts = conflicts
 
 
 def find_standing(identity: Identity, board: Board | None) -> tuple[Standing | None, str]:

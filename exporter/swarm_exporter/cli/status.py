@@ -1,0 +1,144 @@
+"""`swarm-exporter status`: the table of nodes, from a running exporter or directly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+import httpx
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from swarm_exporter.addresses import redact_url
+from swarm_exporter.cli.options import flags_from, node_options
+from swarm_exporter.cli.table import status_table
+from swarm_exporter.config import Flags
+from swarm_exporter.durations import parse_duration
+from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.logs import configure_logging
+from swarm_exporter.oneshot import read_status
+from swarm_exporter.status import StatusDocument
+
+EPILOG = """\b
+Examples:
+  swarm-exporter status
+  swarm-exporter status --watch
+  swarm-exporter status --json | jq '.nodes[] | {node, rank, earned}'
+  swarm-exporter status --instances 3 --api-port 8000     without a running exporter
+"""
+_TIMEOUT_SECONDS = 5.0
+
+
+@click.command(epilog=EPILOG)
+@click.option("--url", metavar="URL", help="The exporter's address (http://127.0.0.1:10331).")
+@click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
+@click.option("--every", metavar="TIME", help="With --watch: how often (as the exporter polls).")
+@click.option("--json", "as_json", is_flag=True, help="Print the status document, one a line.")
+@node_options
+def command(
+    url: str | None,
+    watch: bool,
+    every: str | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Show what each node earns and where it ranks.
+
+    Asks a running exporter. Where none runs, or where nodes are named by options, the nodes' swarm
+    APIs are asked once; what was earned over time is then not known.
+    """
+    # What fails stands in the table, with what to do.
+    configure_logging("error", "text")
+    flags = flags_from(options)
+    pause = _pause(every)
+    look = _looker(url, flags)
+    with contextlib.suppress(KeyboardInterrupt):
+        if as_json:
+            _print_json(look, pause, watch=watch)
+        else:
+            _print_table(look, pause, watch=watch)
+
+
+def _looker(url: str | None, flags: Flags) -> Callable[[], StatusDocument]:
+    """Return how the status is found: the exporter's word, or a look of our own."""
+    if url is None and flags != Flags():
+        return lambda: asyncio.run(read_status(flags))
+    address = (url or os.environ.get("SWARM_STATUS_URL") or _default_url()).rstrip("/")
+
+    def look() -> StatusDocument:
+        try:
+            return _ask(address)
+        except httpx.ConnectError:
+            if url is not None:
+                raise SwarmExporterError(
+                    f"no exporter answers at {redact_url(address)}; start one with "
+                    "`swarm-exporter --instances N`, or correct --url"
+                ) from None
+            return asyncio.run(read_status(flags))
+
+    return look
+
+
+def _default_url() -> str:
+    listen = os.environ.get("SWARM_LISTEN") or "127.0.0.1:10331"
+    return "http://" + listen.replace("0.0.0.0:", "127.0.0.1:")
+
+
+def _ask(address: str) -> StatusDocument:
+    shown = redact_url(address)
+    try:
+        answer = httpx.get(f"{address}/api/status", timeout=_TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=StatusDocument)
+    except httpx.ConnectError:
+        raise
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise SwarmExporterError(
+            f"{shown} does not answer as an exporter does ({type(error).__name__}); correct --url"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise SwarmExporterError(
+            f"{shown} is no swarm-exporter, or one of another version; correct --url"
+        ) from None
+
+
+def _pause(every: str | None) -> float | None:
+    try:
+        return parse_duration(every) if every is not None else None
+    except ValueError as problem:
+        raise click.UsageError(f"--every: {problem}") from None
+
+
+def _print_json(look: Callable[[], StatusDocument], pause: float | None, *, watch: bool) -> None:
+    while True:
+        status = look()
+        click.echo(msgspec.json.encode(status))
+        if not watch:
+            return
+        time.sleep(pause or status.refresh_seconds)
+
+
+def _print_table(look: Callable[[], StatusDocument], pause: float | None, *, watch: bool) -> None:
+    console = Console()
+    status = look()
+    if not watch:
+        console.print(status_table(status, console))
+        return
+    if not console.is_terminal:
+        while True:
+            console.print(status_table(status, console))
+            sys.stdout.flush()
+            time.sleep(pause or status.refresh_seconds)
+            status = look()
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(status_table(status, console), refresh=True)
+            time.sleep(pause or status.refresh_seconds)
+            status = look()
