@@ -38,6 +38,17 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "swarm_exporter"]
 _WAIT_SECONDS = 30.0
+#: Headless, as root, and without calls to hosts elsewhere.
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def eventually(look: Callable[[], T | None], what: str) -> T:
