@@ -49,11 +49,13 @@ clean: ## Remove what make has made
 # uv installs exactly what uv.lock names, hashes checked, into .venv.
 $(SYNCED): pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "make: Python 3.10 or newer is needed; install it (brew install python, apt-get install python3 python3-venv)"; exit 1; }
-	@$(PYTHON) -m venv .venv 2>/dev/null || $(PYTHON) -m venv --clear .venv 2>/dev/null || { \
+	@$(PYTHON) -m venv --clear .venv >/dev/null 2>&1 || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null && \
+		echo "make: installing python3-venv" && apt-get update -qq 2>/dev/null && \
+		apt-get install -qq -y --no-install-recommends python3-venv >/dev/null 2>&1 && \
 		$(PYTHON) -m venv --clear .venv; } || { \
 		echo "make: $(PYTHON) cannot make a virtual environment; install python3-venv"; exit 1; }
+	@echo "make: installing what uv.lock names into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@VIRTUAL_ENV=.venv UV_PROJECT_ENVIRONMENT=.venv $(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
 	@touch $@
