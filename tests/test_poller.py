@@ -68,7 +68,7 @@ def drive(clock: ManualClock, scenario, *sources, config=None):
     return asyncio.run(run())
 
 
-GOOD = Facts(BOARD)
+GOOD = Facts(BOARD, summary="2 peers on the board")
 REFUSED = SourceError(Reason.REFUSED, "connection refused")
 
 
@@ -160,7 +160,7 @@ def test_the_log_has_one_line_for_each_change(clock, caplog):
     drive(clock, scenario, source)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 4
-    assert "answers" in lines[0]
+    assert lines[0].endswith("(http://127.0.0.1:3000): 2 peers on the board")
     assert "[refused: connection refused]" in lines[1]
     assert "--api-port" in lines[1], "it says what to do"
     assert "answers again after" in lines[2]

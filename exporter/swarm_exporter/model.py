@@ -121,6 +121,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     #: Defects that cost single values but not the poll, one entry each.
     defects: tuple[Reason, ...] = ()
+    #: What was found, in a few words for a person.
+    summary: str = ""
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):

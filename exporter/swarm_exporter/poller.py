@@ -169,19 +169,22 @@ class _Job:
             failure=failure,
             detail=detail,
             defects=facts.defects if facts is not None else (),
+            summary=facts.summary if facts is not None else "",
         )
 
     def _say_changes(self, reading: Reading) -> None:
         """Write one line where the state changed, and none while it stays."""
         nodes = ", ".join(node.name for node in self.target.nodes)
-        where = f"{self.target.source} of node {nodes} ({redact_url(self.target.key)})"
+        where = f"{self.target.source} of node {nodes}"
+        if "://" in self.target.key:
+            where += f" ({redact_url(self.target.key)})"
         before, self._failure = self._failure, reading.failure
         if reading.failure is None:
             if before is not None:
                 silence = max(reading.time - self._failing_since, 0.0)
                 log.info("%s: answers again after %s", where, format_duration(silence))
             elif not self.asked_once.is_set():
-                log.info("%s: answers", where)
+                log.info("%s: %s", where, reading.summary)
         elif reading.failure != before:
             if before is None:
                 self._failing_since = reading.time

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -14,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support import make_config, make_node
 from swarm_exporter.identity import peer_id_from_key
 from swarm_exporter.model import Identity, IdentityOrigin, Node
 from swarm_exporter.reasons import Reason
-from swarm_exporter.sources.identity import read_identity
+from swarm_exporter.sources.identity import NodeIdentity, read_identity
 
 SPIDER = "QmRzqfPNGuudjnz1bkE2i45YGCEtnYx9PtGp2aiVJfKhAc"
 COW = "Qma9T5YraSnpRDZqRR4krcSJabThc8nwZuJV3LercPHufi"
@@ -402,3 +404,23 @@ def test_no_part_of_a_private_key_is_ever_shown(tmp_path):
         f"{tmp_path / 'swarm.pem'}: the identity file is not a binary libp2p RSA key; "
         "give the swarm.pem that the node itself wrote"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "summary"),
+    [
+        ({"peer_id": COW}, f"{COW} (from config)"),
+        ({"nickname": "singing keen cow"}, "singing keen cow (from config)"),
+        (
+            {},
+            "nothing tells which peer is this node's: give --peer-id, --nickname or --folder",
+        ),
+    ],
+)
+def test_the_source_says_what_it_found(told, summary):
+    config = make_config(make_node("1", **told), make_node("2"))
+    first, second = NodeIdentity().targets(config)
+    assert [target.key for target in (first, second)] == ["1", "2"]
+    facts = asyncio.run(NodeIdentity().poll(first, None))
+    assert facts.value.known is bool(told)
+    assert facts.summary == summary

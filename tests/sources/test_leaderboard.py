@@ -310,6 +310,10 @@ def test_top_peers_are_as_many_as_configured():
     assert board(GOOD, top_peers=0).top == ()
 
 
+def test_the_log_says_what_was_found():
+    assert poll(GOOD).summary == "3 peers on the board"
+
+
 def test_nodes_that_share_an_address_share_one_request():
     config = make_config(
         make_node("1", api=API), make_node("2", api=API), make_node("3", api="http://b.example")

@@ -46,6 +46,8 @@ class Facts(msgspec.Struct, frozen=True):
 
     value: Board | Identity
     defects: tuple[Reason, ...] = ()
+    #: What was found, in a few words for the log of the first success.
+    summary: str = ""
 
 
 class Source(Protocol):

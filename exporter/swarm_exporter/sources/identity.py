@@ -54,7 +54,15 @@ class NodeIdentity:
     async def poll(self, target: Target, context: Context) -> Facts:  # noqa: ARG002
         """Read the folder of one node, beside the event loop: a disk may be slow."""
         (node,) = target.nodes
-        return Facts(*await asyncio.to_thread(read_identity, node))
+        identity, defects = await asyncio.to_thread(read_identity, node)
+        return Facts(identity, defects, _summary(identity))
+
+
+def _summary(identity: Identity) -> str:
+    if not identity.known:
+        return identity.problem or "unknown"
+    names = ", ".join(filter(None, (identity.peer_id, identity.nickname)))
+    return f"{names} (from {identity.origin.value.replace('_', ' ')})"
 
 
 def read_identity(node: Node) -> tuple[Identity, tuple[Reason, ...]]:

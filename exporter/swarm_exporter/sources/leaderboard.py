@@ -75,7 +75,7 @@ async def read_board(api: str, context: Context) -> Facts:
         cumulative_history={row.id: decode_points(row.score_history) for _, row in wanted},
         score_history=await _score_history(api, context, table, wanted, defects),
     )
-    return Facts(board, tuple(defects))
+    return Facts(board, tuple(defects), f"{board.total_peers} peers on the board")
 
 
 async def _get(api: str, path: str, context: Context) -> Answer:
