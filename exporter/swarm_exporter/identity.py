@@ -62,8 +62,13 @@ def peer_id_from_key(data: bytes) -> str:
     public_key = _encode_der(_BIT_STRING, b"\x00" + _encode_der(_SEQUENCE, numbers))
     public_key = _encode_der(_SEQUENCE, _RSA_ENCRYPTION + public_key)
     message = b"\x08\x00\x12" + _encode_varint(len(public_key)) + public_key
+    return peer_id_from_digest(hashlib.sha256(message).digest())
+
+
+def peer_id_from_digest(digest: bytes) -> str:
+    """Return the peer id whose public key has this SHA-256: its multihash in base58."""
     # Multihash: 0x12 is SHA-256, 0x20 the length of its digest.
-    return _base58(b"\x12\x20" + hashlib.sha256(message).digest())
+    return _base58(b"\x12\x20" + digest)
 
 
 def valid_peer_id(text: str) -> bool:

@@ -7,9 +7,7 @@ import random
 
 import msgspec
 
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-#: How the multihash of 32 bytes of SHA-256 begins (libp2p's specification of peer ids).
-_SHA256_MULTIHASH = b"\x12\x20"
+from swarm_exporter.identity import peer_id_from_digest
 
 #: What the three words of a name are drawn from.
 _WORDS = tuple(
@@ -51,16 +49,7 @@ def draw_peers(seed: int, count: int) -> tuple[Peer, ...]:
     throw = dice(seed, "peers")
     drawn: dict[str, Peer] = {}
     while len(drawn) < count:
-        peer_id = _base58(_SHA256_MULTIHASH + throw.randbytes(32))
+        peer_id = peer_id_from_digest(throw.randbytes(32))
         name = nickname(peer_id)
         drawn.setdefault(name, Peer(peer_id, name))
     return tuple(drawn.values())
-
-
-def _base58(data: bytes) -> str:
-    """Encode bytes that do not begin with a zero (those would need leading ones)."""
-    number, digits = int.from_bytes(data, "big"), ""
-    while number:
-        number, digit = divmod(number, len(_BASE58))
-        digits = _BASE58[digit] + digits
-    return digits
