@@ -212,6 +212,16 @@ class TestLastIncrease:
         account.observe(standing((3, 0), 4.0), EMPTY, 10.0)
         assert account.last_increase == 10.0
 
+    def test_is_unknown_where_another_peer_takes_over_after_an_old_absence(self):
+        account = Account()
+        account.observe(None, EMPTY, 5.0)
+        account.observe(standing((3, 0), 0.0), EMPTY, 10.0)
+        other = Standing(
+            peer_id="QmOther", nickname="", rank=1, last_score=9.0, recorded=Stage(3, 0)
+        )
+        account.observe(other, EMPTY, 20.0)
+        assert account.last_increase is None
+
     def test_follows_every_rise_and_no_fall(self):
         account = Account()
         for now, stage, score in [
@@ -321,3 +331,8 @@ class TestSwarmWatch:
         watch = SwarmWatch()
         assert not watch.observe(self.board(before[0], **before[1]))
         assert watch.observe(self.board(after[0], **after[1])) is earned
+
+    def test_after_a_restart_a_newer_stage_tells_and_an_equal_one_does_not(self):
+        board = self.board((1, 1), a=2.0)
+        assert SwarmWatch(Stage(1, 0)).observe(board)
+        assert not SwarmWatch(Stage(1, 1)).observe(board)

@@ -92,6 +92,25 @@ def test_what_was_earned_survives_a_restart(clock, tmp_path):
     assert second.since == first.since
 
 
+def test_a_restart_is_no_halt_of_the_swarm(clock, tmp_path):
+    """Others earned while the exporter was down: the first board says so."""
+
+    async def life(number: int):
+        state = StateFile(tmp_path / "state.json")
+        bench = Bench(clock, make_node(peer_id="QmA"), state=state)
+        others = make_standing("QmB", rank=2, recorded=Stage(number, 0))
+        own = make_standing("QmA", recorded=Stage(1, 0), last_score=0.0)
+        snapshot = await bench.see(make_board(own, others))
+        await bench.tracker.close()
+        return snapshot
+
+    asyncio.run(life(1))
+    clock.now += 10 * 3600
+    snapshot = asyncio.run(life(9))
+    assert snapshot.swarm_last_increase == clock.now
+    assert snapshot.nodes[0].verdict.condition is not Condition.SWARM_HALTED
+
+
 class Recorder:
     """A state file that tells what is shown at the moment of each save."""
 

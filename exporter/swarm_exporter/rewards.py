@@ -110,7 +110,7 @@ class Account(msgspec.Struct):
     lost: float = 0.0
     since: float | None = None
     last_increase: float | None = None
-    #: True once a board was seen without the node's peer: whatever shows next was earned since.
+    #: True where the last board was without the node's peer: what shows next was earned since.
     absence_seen: bool = False
     #: One ledger for each peer identity that the node has had.
     ledgers: dict[str, Ledger] = {}
@@ -140,6 +140,7 @@ class Account(msgspec.Struct):
         if self.since is None:
             self.since = now
         witnessed = self.absence_seen or not first_sight
+        self.absence_seen = False
         if witnessed and self._worth(ledger) > worth_before:
             self.last_increase = now
         elif first_sight:
@@ -214,8 +215,9 @@ def last_publication(scores: Sequence[Point]) -> float | None:
 class SwarmWatch(msgspec.Struct):
     """When anybody on one board last earned: tells a stuck node from a stuck swarm."""
 
+    #: The newest stage of the last board; it survives a restart, the scores do not.
     newest: Stage | None = None
-    scores: dict[str, float] = {}
+    scores: dict[str, float] | None = None
 
     def observe(self, board: Board) -> bool:
         """Compare with the board before; return True where somebody earned in between."""
@@ -225,7 +227,7 @@ class SwarmWatch(msgspec.Struct):
             return False
         if board.newest > before:
             return any(score > 0 for score in self.scores.values())
-        return any(
+        return scores_before is not None and any(
             score > max(scores_before.get(peer, 0.0), 0.0) for peer, score in self.scores.items()
         )
 

@@ -27,6 +27,7 @@ from swarm_exporter.model import (
     Reading,
     Snapshot,
     SourceStatus,
+    Stage,
     Standing,
 )
 from swarm_exporter.reasons import Reason
@@ -42,6 +43,8 @@ class Memory(msgspec.Struct):
 
     accounts: dict[str, Account] = {}
     swarm_last_increase: float | None = None
+    #: The newest stage of each board, by address.
+    newest_stages: dict[str, Stage] = {}
 
 
 class _Health(msgspec.Struct):
@@ -106,6 +109,8 @@ class Tracker:
         self._resolved = {k: v for k, v in self._resolved.items() if k in names}
         self._boards = {k: v for k, v in self._boards.items() if k in addresses}
         self._watches = {k: v for k, v in self._watches.items() if k in addresses}
+        newest_stages = self._memory.newest_stages
+        self._memory.newest_stages = {k: v for k, v in newest_stages.items() if k in addresses}
         self._health = {k: v for k, v in self._health.items() if k in seen_through}
         self._awaited = {
             (target.source, target.key)
@@ -191,9 +196,17 @@ class Tracker:
                 continue
             account = self._memory.accounts.setdefault(node.name, Account())
             learned |= account.observe(standing, board, now)
-        if self._watches.setdefault(target.key, SwarmWatch()).observe(board):
-            self._memory.swarm_last_increase = now
+        self._watch(target.key, board, now)
         return learned
+
+    def _watch(self, address: str, board: Board, now: float) -> None:
+        """See whether anybody has earned since the board before, or since before a restart."""
+        newest_stages = self._memory.newest_stages
+        watch = self._watches.setdefault(address, SwarmWatch(newest_stages.get(address)))
+        if watch.observe(board):
+            self._memory.swarm_last_increase = now
+        if watch.newest is not None:
+            newest_stages[address] = watch.newest
 
     async def _save(self) -> None:
         if self._state is None:

@@ -3,15 +3,18 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
+from typing import TextIO
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from support import free_port, make_snapshot
+from support import COMMAND, free_port, make_snapshot
 from swarm_exporter.cli.status import command
 from swarm_exporter.cli.table import bars, status_table
 from swarm_exporter.errors import SwarmExporterError
@@ -106,6 +109,40 @@ def test_without_an_exporter_the_nodes_are_asked_directly():
     (node,) = json.loads(result.stdout)["nodes"]
     assert (node["rank"], node["total_peers"], node["cumulative_reward"]) == (2, 2, 6.0)
     assert node["earned"] is None, "earnings are counted over time"
+
+
+def watching(url: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "status", "--url", url, "--watch", "--every", "10ms", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_watch_goes_on_until_ctrl_c():
+    with answering(msgspec.json.encode(document())) as url, watching(url) as process:
+        seen = [next_line(process.stdout, "nodes earning") for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert all(seen)
+    assert process.returncode == 0
+
+
+def test_a_watch_outlives_an_exporter_that_is_restarted():
+    with answering(msgspec.json.encode(document())) as url:
+        process = watching(url, "--json")
+        assert next_line(process.stdout, '"rank":1')
+    with process:
+        assert "start one with" in next_line(process.stderr, "no exporter answers")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def next_line(stream: TextIO, words: str) -> str:
+    """Read on until a line has these words; empty where the stream ends before."""
+    return next((line for line in iter(stream.readline, "") if words in line), "")
 
 
 def rendered(status: StatusDocument, width: int, **how) -> str:

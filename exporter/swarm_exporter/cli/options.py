@@ -18,7 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _NODES = (
     click.option("--instances", metavar="N", help="Number of nodes, named 1 to N."),
-    click.option("--config", metavar="FILE", help="YAML file; see docs/configuration.md."),
+    click.option(
+        "--config", metavar="FILE", type=click.Path(), help="YAML file; see docs/configuration.md."
+    ),
     click.option("--api-port", metavar="P", help="The first node's API port; the next have +1."),
     click.option("--api-url", metavar="TEMPLATE", help="API address; {i}, {port} are filled in."),
     click.option("--folder", metavar="TEMPLATE", help="Node folder; {i}, {name} are filled in."),
@@ -34,7 +36,9 @@ _SERVICE = (
     ),
     click.option("--body-limit", metavar="SIZE", help="Largest answer that is read (64MiB)."),
     click.option("--top-peers", metavar="K", help="How many first peers to export (10)."),
-    click.option("--state-dir", metavar="DIR", help="Where what was earned is kept."),
+    click.option(
+        "--state-dir", metavar="DIR", type=click.Path(), help="Where what was earned is kept."
+    ),
     click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)."),
     click.option("--log-format", metavar="FORM", help="text or json (text)."),
     click.option(

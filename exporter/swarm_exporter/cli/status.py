@@ -117,28 +117,45 @@ def _pause(every: str | None) -> float | None:
 
 
 def _print_json(look: Callable[[], StatusDocument], pause: float | None, *, watch: bool) -> None:
+    status, problem = look(), ""
     while True:
-        status = look()
-        click.echo(msgspec.json.encode(status))
+        if problem:
+            click.echo(problem, err=True)
+        else:
+            click.echo(msgspec.json.encode(status))
         if not watch:
             return
         time.sleep(pause or status.refresh_seconds)
+        status, problem = _look_again(look, status)
 
 
 def _print_table(look: Callable[[], StatusDocument], pause: float | None, *, watch: bool) -> None:
     console = Console()
-    status = look()
-    if not watch:
-        console.print(status_table(status, console))
-        return
-    if not console.is_terminal:
+    status, problem = look(), ""
+    # In place on a terminal; one table after the other where the output goes elsewhere.
+    with (
+        Live(console=console, auto_refresh=False, screen=True)
+        if watch and console.is_terminal
+        else contextlib.nullcontext() as live
+    ):
         while True:
-            console.print(status_table(status, console))
+            table = status_table(status, console, problem)
+            if live is not None:
+                live.update(table, refresh=True)
+            else:
+                console.print(table)
+            if not watch:
+                return
             sys.stdout.flush()
             time.sleep(pause or status.refresh_seconds)
-            status = look()
-    with Live(console=console, auto_refresh=False, screen=True) as live:
-        while True:
-            live.update(status_table(status, console), refresh=True)
-            time.sleep(pause or status.refresh_seconds)
-            status = look()
+            status, problem = _look_again(look, status)
+
+
+def _look_again(
+    look: Callable[[], StatusDocument], before: StatusDocument
+) -> tuple[StatusDocument, str]:
+    """Look, and where that fails stay with what was seen before: a watch outlives a restart."""
+    try:
+        return look(), ""
+    except SwarmExporterError as error:
+        return before, str(error)

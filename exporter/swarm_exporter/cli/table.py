@@ -36,8 +36,11 @@ _WIDEST_PEER = 26
 _WIDTHS = {"API reward": 130, "Stage by stage": 118, "Last earned": 96, "Per hour": 84, "Peer": 72}
 
 
-def status_table(status: StatusDocument, console: Console) -> RenderableType:
-    """Return the whole picture: swarm, nodes, and under the table what is wrong with which."""
+def status_table(status: StatusDocument, console: Console, problem: str = "") -> RenderableType:
+    """Return the whole picture: swarm, nodes, and under the table what is wrong with which.
+
+    `problem` says why the picture is an old one; empty where it is not.
+    """
     fancy = can_show(console, _BARS)
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     columns: dict[str, Callable[[NodeLine], Text]] = {
@@ -62,7 +65,14 @@ def status_table(status: StatusDocument, console: Console) -> RenderableType:
         )
     for node in status.nodes:
         table.add_row(*(columns[title](node) for title in shown))
-    return Group(_headline(status), Text(), table, *_troubles(status.nodes), *_refusal(status))
+    return Group(
+        _headline(status),
+        Text(),
+        table,
+        *_troubles(status.nodes),
+        *_refusal(status),
+        *_notice(problem),
+    )
 
 
 def can_show(console: Console, text: str) -> bool:
@@ -117,6 +127,10 @@ def _refusal(status: StatusDocument) -> list[Text]:
     if status.config_ok:
         return []
     return [Text("\nthe new configuration was refused: ").append_text(plain(status.config_error))]
+
+
+def _notice(problem: str) -> list[Text]:
+    return [Text("\n").append(plain(problem).plain, style="red")] if problem else []
 
 
 def _state(condition: str, *, fancy: bool) -> Text:
