@@ -90,10 +90,35 @@ def test_another_server_is_one_sentence(body, status, sentence):
 
 
 def test_no_exporter_at_the_address_given():
-    result = invoke("--url", f"http://me:hunter2@127.0.0.1:{free_port()}")
+    url = f"http://me:hunter2@127.0.0.1:{free_port()}"
+    for result in (invoke("--url", url), invoke(SWARM_STATUS_URL=url)):
+        assert isinstance(result.exception, SwarmExporterError)
+        assert "start one with `swarm-exporter --instances N`" in str(result.exception)
+        assert "hunter2" not in str(result.exception)
+
+
+def test_nothing_answers_anywhere():
+    result = invoke(
+        SWARM_LISTEN=f"127.0.0.1:{free_port()}", SWARM_API_URL=f"http://127.0.0.1:{free_port()}"
+    )
     assert isinstance(result.exception, SwarmExporterError)
-    assert "start one with `swarm-exporter --instances N`" in str(result.exception)
-    assert "hunter2" not in str(result.exception)
+    assert "no exporter answers at http://127.0.0.1:" in str(result.exception)
+    assert "and nothing at the nodes' own addresses" in str(result.exception)
+
+
+def test_a_terminal_of_another_encoding_shows_what_it_can():
+    status = document()
+    node = msgspec.structs.replace(status.nodes[0], nickname="café " + "of the long name " * 3)
+    body = msgspec.json.encode(msgspec.structs.replace(status, nodes=[node]))
+    with answering(body) as url:
+        result = CliRunner(charset="ascii").invoke(command, ["--url", url], env={"COLUMNS": "140"})
+    assert result.exit_code == 0, result.exception
+    assert "caf? of the long name" in result.stdout
+
+
+def test_an_exporter_and_nodes_at_once_is_wrong_usage():
+    result = invoke("--url", "http://127.0.0.1:9", "--instances", "3")
+    assert (result.exit_code, "give one" in result.stderr) == (2, True)
 
 
 def test_without_an_exporter_the_nodes_are_asked_directly():
@@ -178,6 +203,16 @@ def test_a_strangers_text_is_neither_markup_nor_control():
     text = rendered(msgspec.structs.replace(status, nodes=[node]), 140)
     assert "[red]x?[31m?" in text
     assert "\x1b" not in text
+
+
+def test_trouble_of_a_source_shows_where_the_node_earns_all_the_same():
+    status = document()
+    trouble = msgspec.structs.replace(
+        status.nodes[0].sources[0], up=False, reason="timeout", detail="", action="Look there."
+    )
+    node = msgspec.structs.replace(status.nodes[0], sources=[trouble])
+    text = rendered(msgspec.structs.replace(status, nodes=[node]), 140)
+    assert "node 1: leaderboard: timeout. Look there." in text
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from support import CHROMIUM_FLAGS, ManualClock, make_snapshot
-from swarm_exporter.model import Snapshot
+from swarm_exporter.model import Condition, Snapshot, Verdict
+from swarm_exporter.reasons import Reason
 from swarm_exporter.web.app import Views, create_app
 from swarm_exporter.web.server import Server, listen
 
 pytestmark = pytest.mark.real
 
-#: A page of another size around ours: it reports what is wider than the window.
-FRAME = """<!doctype html><iframe src="/" width="360" height="3000" id="f"></iframe>
+#: A page around ours, which gets the width of the query: it reports what is wider than its box.
+FRAME = """<!doctype html><iframe src="/" height="3000" id="f"></iframe>
 <script>
+f.width = location.search.slice(1);
 f.onload = () => setTimeout(() => {
-  const root = f.contentDocument.documentElement;
-  document.title = `${root.scrollWidth} of ${root.clientWidth}`;
+  const page = f.contentDocument;
+  const boxes = [page.documentElement, ...page.querySelectorAll(".card")];
+  const wide = boxes.filter((box) => box.scrollWidth > box.clientWidth);
+  document.title = `${page.documentElement.clientWidth} wide, ${wide.length} of ${boxes.length} cut`;
 }, 300);
 </script>"""
 
@@ -127,10 +131,10 @@ def test_the_table_shows_every_node_with_state_and_reason(site, browse):
     assert "1 tall slow flamingo QmA earning 1 of 3" in text
     assert "2 other cat name QmB not earning 2 of 3" in text
     assert "Not earned for 5h. Look at the node's log." in text
-    assert "first 34 %" in text
+    assert "top 34 %" in text
     assert "42.50 3.50 an hour" in text
     assert "Reward stage by stage, oldest first: 2.00, -1.00, 0.00, 3.50" in text
-    assert "median 2.25 best tenth 5.25" in text
+    assert "median 2.25 top 10 % 5.25" in text
     assert "third cat name –" in text, "what is not known is a dash"
 
 
@@ -156,6 +160,34 @@ def test_it_says_when_the_exporter_no_longer_answers(site, browse):
     assert "tall slow flamingo" in words(document), "the last figures stay, greyed"
 
 
+def test_trouble_of_a_source_shows_where_the_node_earns_all_the_same(site, browse):
+    snapshot = site.snapshots[0]
+    trouble = msgspec.structs.replace(
+        snapshot.nodes[0].sources[0], up=False, reason=Reason.TIMEOUT, detail="no answer in 10s"
+    )
+    node = msgspec.structs.replace(snapshot.nodes[0], sources=(trouble,))
+    site.snapshots = [msgspec.structs.replace(snapshot, nodes=(node,))]
+    text = words(browse(site.url))
+    assert "QmA earning 1 of 3" in text
+    assert "Leaderboard: no answer in 10s. Look at the API's machine" in text
+
+
+def test_nodes_too_near_on_the_scale_share_a_label(site, browse):
+    snapshot = site.snapshots[0]
+    first, second = snapshot.nodes
+    near = msgspec.structs.replace(second.standing, cumulative_reward=5.9)
+    second = msgspec.structs.replace(second, standing=near)
+    site.snapshots = [msgspec.structs.replace(snapshot, nodes=(first, second))]
+    labels = re.findall(r'<text class="name"[^>]*>(.*?)</text>', browse(site.url))
+    assert labels == ["2, 1"]
+
+
+def test_only_the_silence_is_announced(site, browse):
+    document = browse(site.url)
+    assert re.findall(r'<span id="silence" role="status">(.*?)</span>', document) == [""]
+    assert re.search(r'<span id="freshness">updated \d\d:\d\d:\d\d', document)
+
+
 def test_what_strangers_write_is_text(site, browse):
     evil = '<img src=x onerror="document.title=1">'
     snapshot = site.snapshots[0]
@@ -170,11 +202,20 @@ def test_what_strangers_write_is_text(site, browse):
     assert "earning · swarm-exporter</title>" in document
 
 
-def test_a_phone_shows_it_without_sideways_scrolling(site, browse):
-    document = browse(f"{site.url}/frame", "--window-size=800,3200", budget=3000)
+@pytest.mark.parametrize("width", [360, 768, 1000, 1120, 1160, 1400])
+def test_every_column_is_seen_at_every_width(site, browse, width):
+    snapshot = site.snapshots[0]
+    first, second = snapshot.nodes
+    longest = msgspec.structs.replace(
+        first,
+        verdict=Verdict(Condition.WAITING_SWARM, "nobody has published", "Wait."),
+        earnings=msgspec.structs.replace(first.earnings, earned=123_456.78, per_hour=1_234.56),
+        identity=msgspec.structs.replace(first.identity, nickname="thoughtful " * 9),
+    )
+    site.snapshots = [msgspec.structs.replace(snapshot, nodes=(longest, second))]
+    document = browse(f"{site.url}/frame?{width}", "--window-size=1500,3200", budget=3000)
     (title,) = re.findall(r"<title>(.*?)</title>", document)
-    wide, window = title.split(" of ")
-    assert int(wide) <= int(window) <= 360
+    assert title == f"{width} wide, 0 of 4 cut"
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("0", True), ("1", False)])

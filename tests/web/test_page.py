@@ -39,6 +39,7 @@ def test_no_text_of_a_stranger_leaves_its_place(evil):
     page = render_index(hostile)
     assert page.count(b"<script") == render_index(document()).count(b"<script")
     assert not set(b"<>&") & set(embedded(page))
+    assert not set("\u2028\u2029") & set(embedded(page).decode())
     assert msgspec.json.decode(embedded(page), type=StatusDocument) == hostile
 
 

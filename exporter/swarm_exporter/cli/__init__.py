@@ -5,6 +5,7 @@ Each command is one module with a `command`; it is imported only when it is call
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 
@@ -76,6 +77,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every foreseen error is one sentence on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the terminal's encoding lacks must not end the program.
+            stream.reconfigure(errors="replace")
     try:
         cli(prog_name="swarm-exporter")
     except SwarmExporterError as error:

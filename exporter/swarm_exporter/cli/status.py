@@ -24,6 +24,7 @@ from swarm_exporter.durations import parse_duration
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.logs import configure_logging
 from swarm_exporter.oneshot import read_status
+from swarm_exporter.reasons import Reason
 from swarm_exporter.status import StatusDocument
 
 EPILOG = """\b
@@ -57,6 +58,8 @@ def command(
     # What fails stands in the table, with what to do.
     configure_logging("error", "text")
     flags = flags_from(options)
+    if url is not None and flags != Flags():
+        raise click.UsageError("--url asks an exporter, the other options ask nodes; give one")
     pause = _pause(every)
     look = _looker(url, flags)
     with contextlib.suppress(KeyboardInterrupt):
@@ -68,22 +71,37 @@ def command(
 
 def _looker(url: str | None, flags: Flags) -> Callable[[], StatusDocument]:
     """Return how the status is found: the exporter's word, or a look of our own."""
+
+    def look_directly() -> StatusDocument:
+        return asyncio.run(read_status(flags))
+
     if url is None and flags != Flags():
-        return lambda: asyncio.run(read_status(flags))
-    address = (url or os.environ.get("SWARM_STATUS_URL") or _default_url()).rstrip("/")
+        return look_directly
+    given = url or os.environ.get("SWARM_STATUS_URL")
+    address = (given or _default_url()).rstrip("/")
 
     def look() -> StatusDocument:
-        try:
+        with contextlib.suppress(httpx.ConnectError):
             return _ask(address)
-        except httpx.ConnectError:
-            if url is not None:
-                raise SwarmExporterError(
-                    f"no exporter answers at {redact_url(address)}; start one with "
-                    "`swarm-exporter --instances N`, or correct --url"
-                ) from None
-            return asyncio.run(read_status(flags))
+        nobody = f"no exporter answers at {redact_url(address)}"
+        start = "start one with `swarm-exporter --instances N`"
+        if given is not None:
+            raise SwarmExporterError(f"{nobody}; {start}, or correct --url (SWARM_STATUS_URL)")
+        status = look_directly()
+        if _nothing_listens(status):
+            raise SwarmExporterError(
+                f"{nobody}, and nothing at the nodes' own addresses; {start}, or name the swarm "
+                "API's address with --api-port or --api-url"
+            )
+        return status
 
     return look
+
+
+def _nothing_listens(status: StatusDocument) -> bool:
+    """Tell whether every node's address refuses: then a table has nothing to show."""
+    refused = Reason.REFUSED.value
+    return all(any(source.reason == refused for source in node.sources) for node in status.nodes)
 
 
 def _default_url() -> str:

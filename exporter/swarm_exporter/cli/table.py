@@ -69,7 +69,7 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
         _headline(status),
         Text(),
         table,
-        *_troubles(status.nodes),
+        *(_trouble(node, *fault) for node in status.nodes for fault in _faults(node)),
         *_refusal(status),
         *_notice(problem),
     )
@@ -113,14 +113,19 @@ def _headline(status: StatusDocument) -> Text:
     return Text(", ".join(parts), style="bold")
 
 
-def _troubles(nodes: Sequence[NodeLine]) -> list[Text]:
-    lines = []
-    for node in nodes:
-        if node.reason:
-            line = Text("\nnode ").append_text(plain(node.node)).append(": ")
-            line.append(plain(node.reason).plain, style="bold").append(f". {node.action}")
-            lines.append(line)
-    return lines
+def _faults(node: NodeLine) -> list[tuple[str, str]]:
+    """Return what is wrong with a node, each with what to do about it; as the page does."""
+    troubled = [source for source in node.sources if not source.up and source.reason is not None]
+    if not node.reason:
+        return [(f"{s.source}: {s.detail or s.reason}", s.action) for s in troubled]
+    details = "".join(f" ({source.detail})" for source in troubled if source.detail)
+    return [(node.reason + details, node.action)]
+
+
+def _trouble(node: NodeLine, fault: str, action: str) -> Text:
+    line = Text("\nnode ").append_text(plain(node.node)).append(": ")
+    line.append(plain(fault).plain, style="bold").append(".")
+    return line.append_text(plain(f" {action}".rstrip()))
 
 
 def _refusal(status: StatusDocument) -> list[Text]:

@@ -20,8 +20,10 @@ CONTENT_SECURITY_POLICY = (
 
 _TYPES = {"style.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"}
 _SLOT = b"{{status}}"
-#: JSON stands in a script element: these could end it, or begin something in it.
-_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
+#: JSON stands in a script element: these could end it, begin something in it, or end a line.
+_ESCAPES = {
+    character.encode(): f"\\u{ord(character):04x}".encode() for character in "<>&\u2028\u2029"
+}
 
 
 def render_index(document: StatusDocument) -> bytes:

@@ -102,18 +102,32 @@ function sparkline(scores) {
   return chart;
 }
 
+/** What is wrong with a node: each fault in words, and what to do about it. */
+function faults(node) {
+  const troubled = node.sources.filter((source) => !source.up && source.reason !== null);
+  if (!node.reason) {
+    return troubled.map(({ source, reason, detail, action }) =>
+      [`${source}: ${detail || reason}`, action]);
+  }
+  const details = troubled.map(({ detail }) => (detail ? ` (${detail})` : ""));
+  return [[node.reason + details.join(""), node.action]];
+}
+
 function nodeRows(node, now) {
   const named = node.nickname || node.peer_id || "peer not known";
-  const id = node.peer_id || "";
+  const id = node.nickname && node.peer_id;
   const who = el("div", "node-name", stranger(node.node, "badge"),
     el("div", "", stranger(named, "strong"), id ? stranger(id, "soft") : null));
   const percent = node.rank !== null && node.total_peers
-    ? `first ${Math.max(1, Math.ceil((100 * node.rank) / node.total_peers))} %` : "";
+    ? `top ${Math.max(1, Math.ceil((100 * node.rank) / node.total_peers))} %` : "";
   const hourly = node.earned_per_hour === null ? "" : `${number(node.earned_per_hour)} an hour`;
   const recorded = node.recorded_round === null
     ? "" : `round ${node.recorded_round}, stage ${node.recorded_stage}`;
-  const row = el("tr", node.reason ? "has-why" : "",
-    cell("", "", who),
+  const wrong = faults(node);
+  const head = el("th", "", who);
+  head.scope = "row";
+  const row = el("tr", wrong.length ? "has-why" : "",
+    head,
     cell("State", "", state(node.condition)),
     cell("Rank", "figure", ...(node.rank === null ? ["–"] : [
       el("span", "line", el("span", "strong", String(node.rank)), ` of ${node.total_peers}`),
@@ -124,10 +138,9 @@ function nodeRows(node, now) {
     cell("API reward", "figure", el("span", "line", number(node.cumulative_reward)),
       el("span", "line soft", recorded)),
     cell("Last earned", "figure", ago(node.last_increase, now)));
-  if (!node.reason) return [row];
-  const trouble = node.sources.filter((source) => !source.up && source.detail);
-  const detail = trouble.map((source) => ` (${source.detail})`).join("");
-  const why = el("td", "", el("b", "", sentence(node.reason + detail)), ` ${node.action}`);
+  if (!wrong.length) return [row];
+  const why = el("td", "", ...wrong.map(([fault, action]) =>
+    el("p", "", el("b", "", sentence(fault)), ` ${action}`)));
   why.colSpan = 7;
   return [row, el("tr", "why", why)];
 }
@@ -146,45 +159,71 @@ function peerRow(peer) {
 const tile = (term, value, more) =>
   el("div", "", el("dt", "", term), el("dd", "", value, more ? el("small", "", ` ${more}`) : null));
 
+/** Own nodes in order of reward; those too near to be told apart on the scale are together. */
+function neighbours(nodes, at) {
+  const groups = [];
+  for (const node of [...nodes].sort((a, b) => a.cumulative_reward - b.cumulative_reward)) {
+    const x = at(node.cumulative_reward);
+    const last = groups[groups.length - 1];
+    if (last && x - last.to < 6) {
+      last.names.push(node.node);
+      last.to = x;
+    } else {
+      groups.push({ names: [node.node], from: x, to: x });
+    }
+  }
+  return groups;
+}
+
+const QUANTILES = [["0.5", "median"], ["0.9", "top 10 %"], ["0.99", "top 1 %"], ["1", "best"]];
+
 /** The swarm's quantiles as a scale, with each own node on it. */
 function against(status) {
   const { quantiles } = status.swarm;
   const best = quantiles["1"];
   if (best === undefined) return [el("p", "soft", "No board is known yet.")];
   const own = status.nodes.filter((node) => node.cumulative_reward !== null);
-  const low = Math.min(0, ...own.map((node) => node.cumulative_reward));
-  const at = (value) => 8 + (504 * (value - low)) / (best - low || 1);
-  const scale = svg("svg", { class: "scale", viewBox: "0 0 520 58", role: "img" });
+  const low = Math.min(0, ...Object.values(quantiles), ...own.map((node) => node.cumulative_reward));
+  const at = (value) => 2 + 96 * Math.min(1, (value - low) / (best - low || 1));
+  const place = (percent) => `${percent.toFixed(1)}%`;
+  const scale = svg("svg", { class: "scale", role: "img" });
   scale.setAttribute("aria-label", "API reward of your nodes between nothing and the swarm's best");
-  scale.append(svg("rect", { class: "bar", x: 8, y: 30, width: 504, height: 8, rx: 4 }));
-  for (const key of Object.keys(quantiles)) {
-    const x = at(quantiles[key]).toFixed(1);
-    scale.append(svg("line", { class: "tick", x1: x, x2: x, y1: 27, y2: 41 }));
+  scale.append(svg("rect", { class: "bar", x: "2%", y: 30, width: "96%", height: 8, rx: 4 }));
+  for (const [key, name] of QUANTILES) {
+    const x = place(at(quantiles[key]));
+    scale.append(svg("line", { class: "tick", x1: x, x2: x, y1: 26, y2: 42 },
+      svg("title", {}, `${name}: ${number(quantiles[key])}`)));
   }
   for (const node of own) {
-    const x = Math.min(512, at(node.cumulative_reward)).toFixed(1);
-    scale.append(svg("circle", { class: "own", cx: x, cy: 34, r: 8 },
+    scale.append(svg("circle", { class: "own", cx: place(at(node.cumulative_reward)), cy: 34, r: 8 },
       svg("title", {}, `node ${node.node}: ${number(node.cumulative_reward)}`)));
-    scale.append(svg("text", { class: "name", x, y: 17, "text-anchor": "middle" }, node.node));
   }
-  const names = { "0.5": "median", "0.9": "best tenth", "0.99": "best hundredth", 1: "best" };
-  const list = el("dl", "quantiles", ...["0.5", "0.9", "0.99", "1"].map((key) =>
-    el("div", "", el("dt", "", names[key]), el("dd", "", number(quantiles[key])))));
+  for (const { names, from, to } of neighbours(own, at)) {
+    const label = names.length > 3 ? `${names.length} nodes` : names.join(", ");
+    const x = place((from + to) / 2);
+    scale.append(svg("text", { class: "name", x, y: 17, "text-anchor": "middle" }, label));
+  }
+  const list = el("dl", "quantiles", ...QUANTILES.map(([key, name]) =>
+    el("div", "", el("dt", "", name), el("dd", "", number(quantiles[key])))));
   return [scale, list];
+}
+
+/** The sum of what is known; null where nothing is. */
+function total(values) {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((a, b) => a + b, 0) : null;
 }
 
 function draw(status) {
   const { swarm, nodes } = status;
   const earning = nodes.filter((node) => node.condition === "earning").length;
-  const perHour = nodes.map((node) => node.earned_per_hour).filter((value) => value !== null);
-  const sum = (values) => values.reduce((a, b) => a + b, 0);
   byId("summary").replaceChildren(
     tile("Earning", String(earning), `of ${nodes.length} nodes`),
-    tile("Earned so far", number(sum(nodes.map((node) => node.earned || 0))), ""),
-    tile("Earned per hour", perHour.length ? number(sum(perHour)) : "–", ""),
-    tile("Swarm", swarm.round === null ? "–" : `${swarm.round}`,
-      swarm.round === null ? "" : `round, stage ${swarm.stage}`),
-    tile("Peers on the board", swarm.total_peers === null ? "–" : String(swarm.total_peers), ""));
+    tile("Earned so far", number(total(nodes.map((node) => node.earned)))),
+    tile("Earned per hour", number(total(nodes.map((node) => node.earned_per_hour)))),
+    tile("Round", swarm.round === null ? "–" : String(swarm.round),
+      swarm.round === null ? "" : `stage ${swarm.stage}`),
+    tile("Peers on the board", swarm.total_peers === null ? "–" : String(swarm.total_peers)));
   byId("nodes").replaceChildren(...nodes.flatMap((node) => nodeRows(node, status.time)));
   byId("top").replaceChildren(...swarm.top.map(peerRow));
   byId("against").replaceChildren(...against(status));
@@ -200,27 +239,40 @@ function draw(status) {
 
 const clock = (date) => date.toLocaleTimeString("en-GB");
 
-let lastAnswer = new Date();
+let current;
+let lastAnswer;
+let timer;
 
-async function refresh() {
-  let wait = current.refresh_seconds;
-  if (!document.hidden) {
-    try {
-      const answer = await fetch("/api/status", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-      current = await answer.json();
-      lastAnswer = new Date();
-      document.body.classList.remove("stale");
-      draw(current);
-      wait = current.refresh_seconds;
-    } catch {
-      document.body.classList.add("stale");
-      byId("freshness").textContent = `no answer from the exporter since ${clock(lastAnswer)}`;
-    }
-  }
-  setTimeout(refresh, wait * 1000);
+/** Draw a document: from now on it is what is known. */
+function take(status) {
+  draw(status);
+  current = status;
+  lastAnswer = new Date();
+  byId("silence").textContent = "";
+  document.body.classList.remove("stale");
 }
 
-let current = JSON.parse(byId("status").textContent);
-draw(current);
-setTimeout(refresh, current.refresh_seconds * 1000);
+async function refresh() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("/api/status", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    take(await answer.json());
+  } catch {
+    document.body.classList.add("stale");
+    byId("freshness").textContent = "";
+    byId("silence").textContent = `no answer from the exporter since ${clock(lastAnswer)}`;
+  }
+  wait();
+}
+
+function wait() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, current.refresh_seconds * 1000);
+}
+
+// A hidden tab asks nothing; once it is seen again it asks at once.
+document.addEventListener("visibilitychange", refresh);
+take(JSON.parse(byId("status").textContent));
+wait();
