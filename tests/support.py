@@ -161,6 +161,7 @@ def make_board(*standings: Standing, **more) -> Board:
     newest = max((s.recorded for s in standings if s.recorded), default=None)
     facts = {
         "total_peers": len(standings),
+        "asked": frozenset({"QmA", "QmB", "tall slow flamingo"}),
         "wanted": {s.peer_id: s for s in standings},
         "top": standings,
         "quantiles": {},

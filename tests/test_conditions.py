@@ -19,6 +19,7 @@ NOW = 1_800_000_000.0
 HOUR = 3600.0
 BOARD = Board(
     total_peers=20,
+    asked=frozenset({"QmA"}),
     wanted={},
     top=(),
     quantiles={},
@@ -49,7 +50,7 @@ EARNING = Facts(
     earnings=Earnings(
         earned=5.0, lost=0.0, since=NOW - 24 * HOUR, last_increase=NOW - HOUR, per_hour=1.0
     ),
-    swarm_last_increase=NOW - 60,
+    swarm_idle_since=NOW - 60,
     stall_after=4.5 * HOUR,
 )
 
@@ -96,7 +97,7 @@ CASES = {
         "data that are 2h old",
     ),
     "the whole swarm stands still": (
-        {"swarm_last_increase": NOW - 5 * HOUR, "earnings": earnings(since=0, last_increase=1.0)},
+        {"swarm_idle_since": NOW - 5 * HOUR, "earnings": earnings(since=0, last_increase=1.0)},
         Condition.SWARM_HALTED,
         "nobody in the swarm",
     ),
@@ -119,6 +120,14 @@ CASES = {
         {"earnings": earnings(since=NOW - 24 * HOUR, last_increase=NOW - 5 * HOUR)},
         Condition.TRAINING,
         "not earned for 5h",
+    ),
+    "an API that does not say in which stage": (
+        {
+            "standing": msgspec.structs.replace(STANDING, recorded=None),
+            "board": msgspec.structs.replace(BOARD, newest=None),
+        },
+        Condition.UNKNOWN,
+        "cannot be counted",
     ),
     "first seen with a score in the newest stage": (
         {"earnings": earnings(since=NOW, last_increase=None)},

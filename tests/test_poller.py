@@ -11,6 +11,7 @@ from support import ManualClock, make_board, make_config, make_node, make_standi
 from swarm_exporter.model import Identity, IdentityOrigin
 from swarm_exporter.poller import LONGEST_BACKOFF_SECONDS, Poller
 from swarm_exporter.reasons import Reason
+from swarm_exporter.service import Service
 from swarm_exporter.sources.base import Context, Facts, Target
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.tracker import Tracker
@@ -208,3 +209,28 @@ def test_a_new_configuration_keeps_what_stays_and_ends_what_goes(clock):
     assert [t for t, key in source.polls if key.endswith("3000")] == [0, 15, 30]
     second = [t for t, key in source.polls if key.endswith("3001")]
     assert second == pytest.approx([20, 35, 50], abs=0.1)
+
+
+def test_reloads_at_the_same_time_leave_one_task_for_each_target(clock, tmp_path):
+    source = Scripted(answers(GOOD))
+    intervals = iter(range(10, 20))
+
+    def load():
+        node = make_node("1", peer_id="QmA", labels={"n": str(next(intervals))})
+        return make_config(node, listen_port=0, state_dir=tmp_path)
+
+    service = Service(load, clock)
+
+    async def scenario(poller, tracker):
+        await clock.advance(1)
+        await asyncio.gather(*(service.reload(poller, tracker) for _ in range(6)))
+        source.polls.clear()
+        await clock.advance(60)
+        await poller.close()
+        asked = len(source.polls)
+        await clock.advance(60)
+        assert len(source.polls) == asked, "nobody asks after the end"
+
+    drive(clock, scenario, source)
+    assert len(source.polls) in (4, 5)
+    service._listener.close()

@@ -19,10 +19,11 @@ from swarm_exporter.rewards import (
 PEER = "QmTest"
 EMPTY = Board(
     total_peers=0,
+    asked=frozenset(),
     wanted={},
     top=(),
     quantiles={},
-    newest=None,
+    newest=Stage(1, 0),
     newest_scores={},
     clock=None,
     data_timestamp=None,
@@ -160,6 +161,27 @@ def test_a_restarted_swarm_is_counted_from_its_new_beginning():
     assert account.earned == 3.0 + 32.0 + 8.0 + 16.0 + 64.0
 
 
+def test_a_server_that_lags_for_hours_counts_nothing_twice():
+    """Its clock moves on behind ours, but what it shows is the known past."""
+    account = Account()
+    watch(account, [((number, 0), 1.0 + number) for number in range(20)])
+    earned = account.earned
+    for number in range(8, 20):
+        account.observe(standing((number, 0), 1.0 + number), EMPTY, 1000.0 + 600.0 * number)
+    assert account.earned == earned
+    account.observe(standing((20, 0), 0.0), EMPTY, 20_000.0)
+    assert account.earned == earned + 20.0
+
+
+def test_a_restart_is_recognised_where_the_last_stage_had_no_usable_score():
+    account = Account()
+    watch(account, [((0, 0), 1.0), ((5, 0), 2.0), ((6, 0), None)])
+    account.observe(standing((0, 0), 8.0), EMPTY, 100.0)
+    account.observe(standing((0, 1), 16.0), EMPTY, 200.0 + RESTART_AFTER_SECONDS)
+    account.observe(standing((0, 2), 0.0), EMPTY, 5000.0)
+    assert account.earned == 3.0 + 8.0 + 16.0
+
+
 def test_an_answer_that_is_stuck_in_the_past_counts_nothing_however_long_it_lasts():
     account = Account()
     watch(account, [((5, 0), 1.0), ((5, 1), 2.0), ((5, 2), 4.0)])
@@ -222,6 +244,13 @@ class TestLastIncrease:
         account.observe(other, EMPTY, 20.0)
         assert account.last_increase is None
 
+    def test_an_empty_board_is_no_absence(self):
+        """So begins every API that was restarted: what shows next may be hours old."""
+        account = Account()
+        account.observe(None, TestSwarmWatch.board(None), 5.0)
+        account.observe(standing((3, 0), 4.0), EMPTY, 10.0)
+        assert account.last_increase is None
+
     def test_follows_every_rise_and_no_fall(self):
         account = Account()
         for now, stage, score in [
@@ -240,6 +269,7 @@ class TestLastIncrease:
         history = (Point(100, 3.3), Point(110, 3.3), Point(120, 4.1), Point(130, 4.1))
         board = Board(
             total_peers=1,
+            asked=frozenset(),
             wanted={},
             top=(),
             quantiles={},
@@ -263,6 +293,7 @@ class TestLastIncrease:
         ([3.0, 3.0], None),
         ([3.3, 3.3, 7.5, 4.15], 2),  # a new stage's first and second poll
         ([4.0, 3.0, -1.0], None),  # a stage below zero
+        ([-3.0, -4.0, -1.0], None),  # none above it
     ],
 )
 def test_last_rise(figures, expected):
@@ -304,6 +335,7 @@ class TestSwarmWatch:
         newest = Stage(*stage) if stage is not None else None
         return Board(
             total_peers=len(scores),
+            asked=frozenset(),
             wanted={},
             top=(),
             quantiles={},

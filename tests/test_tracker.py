@@ -143,6 +143,46 @@ def test_nothing_is_shown_before_it_is_saved(clock):
     assert recorder.shown == [0.0, 0.0, 4.0]
 
 
+def test_a_board_that_expires_during_a_save_shows_no_unsaved_reward(clock):
+    shown = []
+
+    class Slow(Recorder):
+        def save(self, memory) -> None:
+            clock.now += 1000.0
+            shown.append(self.tracker.snapshot().nodes[0].earnings.earned)
+
+    async def run():
+        slow = Slow()
+        bench = Bench(clock, make_node(peer_id="QmA"), state=slow)
+        slow.tracker = bench.tracker
+        await bench.see(stage(1, 4.0))
+        await bench.see(stage(2, 8.0))
+        return bench.tracker.snapshot().nodes[0].earnings.earned
+
+    assert asyncio.run(run()) == 4.0
+    assert shown == [0.0, 0.0]
+
+
+def test_what_was_not_looked_for_is_not_absent(clock):
+    """The identity became known while the board was on its way."""
+
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"))
+        await bench.see(make_board(make_standing("QmB"), asked=frozenset()))
+        return await bench.see(stage(1, 4.0))
+
+    assert asyncio.run(run()).nodes[0].earnings.last_increase is None
+
+
+def test_a_stranger_of_the_same_name_is_not_taken_for_a_known_peer(clock):
+    async def run():
+        bench = Bench(clock, make_node(nickname="tall slow flamingo"))
+        await bench.see(stage(1, 4.0))
+        return await bench.see(stage(1, 9.0, "QmStranger"))
+
+    assert asyncio.run(run()).nodes[0].standing is None
+
+
 class Broken:
     def load(self, _: type):
         return None

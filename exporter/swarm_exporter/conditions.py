@@ -35,7 +35,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     board: Board | None
     standing: Standing | None
     earnings: Earnings
-    swarm_last_increase: float | None
+    #: Since when nobody in the swarm is known to have earned, Unix seconds.
+    swarm_idle_since: float
     stall_after: float
 
 
@@ -73,8 +74,8 @@ def _judge_by_board(facts: Facts, board: Board) -> Verdict:
             f"the API answers, but with data that are {format_duration(age)} old",
             "Restart the swarm API, or look at its log: it lost the chain or the swarm.",
         )
-    swarm_idle = _age(facts.now, facts.swarm_last_increase)
-    if swarm_idle is not None and swarm_idle > facts.stall_after:
+    swarm_idle = facts.now - facts.swarm_idle_since
+    if swarm_idle > facts.stall_after:
         return Verdict(
             Condition.SWARM_HALTED,
             f"nobody in the swarm has earned for {format_duration(swarm_idle)}",
@@ -99,6 +100,12 @@ def _judge_absence(board: Board) -> Verdict:
 
 
 def _judge_earnings(facts: Facts, standing: Standing, board: Board) -> Verdict:
+    if standing.recorded is None:
+        return Verdict(
+            Condition.UNKNOWN,
+            "listed, but this API does not say in which stage a peer is recorded, so what it earns "
+            "cannot be counted",
+        )
     earnings = facts.earnings
     idle = _age(facts.now, earnings.last_increase)
     if idle is not None and idle <= facts.stall_after:

@@ -87,7 +87,9 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of a leaderboard API, reduced to what is exported and accounted."""
 
     total_peers: int
-    #: The peers that were asked for, keyed by peer id.
+    #: Peer ids and nicknames that were looked for: what is not among them may be on the board.
+    asked: frozenset[str]
+    #: The peers that were found, keyed by peer id.
     wanted: Mapping[str, Standing]
     #: The first K peers, in the API's order.
     top: tuple[Standing, ...]
@@ -150,7 +152,8 @@ class Earnings(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None
     #: When it last earned, Unix seconds; None where nobody saw it earn.
     last_increase: float | None
-    #: Earned per hour over the last day, or since the accounting began; None in the first minutes.
+    #: Earned per hour over the last day, or since the exporter was started; None before a whole
+    #: stage was watched.
     per_hour: float | None
     #: Last scores of the newest stages, oldest first, the open one last.
     scores: tuple[float, ...] = ()

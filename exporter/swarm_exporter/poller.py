@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: A failing target is asked at least this often, however long it has failed.
 LONGEST_BACKOFF_SECONDS = 60.0
+#: A source bounds its requests by the timeout; this bounds the whole, whatever it does.
+_POLL_TIMEOUTS = 3
 #: First polls of many targets are this far apart, so that a start is no storm.
 _START_SPACING_SECONDS = 0.005
 
@@ -136,7 +138,7 @@ class _Job:
     def _backoff(self) -> float:
         longest = max(self.target.interval, LONGEST_BACKOFF_SECONDS)
         doubled = self.target.interval * 2.0 ** min(self._failures - 1, 16)
-        return min(doubled, longest) * self._uniform(0.75, 1.25)
+        return min(doubled * self._uniform(0.75, 1.25), longest)
 
     async def _ask(self) -> Reading:
         began = self._clock.monotonic()
@@ -152,13 +154,13 @@ class _Job:
         )
         try:
             facts = await asyncio.wait_for(
-                self._source.poll(self.target, context), self.config.timeout
+                self._source.poll(self.target, context), _POLL_TIMEOUTS * self.config.timeout
             )
         except SourceError as error:
             failure, detail = error.reason, error.detail
         except asyncio.TimeoutError:
             failure = Reason.TIMEOUT
-            detail = f"no answer within {format_duration(self.config.timeout)}"
+            detail = f"no end within {format_duration(_POLL_TIMEOUTS * self.config.timeout)}"
         except Exception as error:
             failure, detail = Reason.INTERNAL, type(error).__name__
             log.debug("internal fault", exc_info=error)

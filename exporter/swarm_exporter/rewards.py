@@ -42,8 +42,8 @@ class Ledger(msgspec.Struct):
 
     #: Seen and not yet counted, oldest first; the last one is the stage in progress.
     open: list[StageScore] = []
-    #: The newest counted stages, in the order of counting.
-    counted: list[Stage] = []
+    #: The newest counted stages with what was counted, in the order of counting.
+    counted: list[StageScore] = []
     #: When the recorded stage fell behind the stage in progress, Unix seconds; None while it leads.
     behind_since: float | None = None
     #: Stages seen since then, in the order of their first sight.
@@ -54,7 +54,7 @@ class Ledger(msgspec.Struct):
 
         `score` is None where the API gave no usable one: the stage then only finishes others.
         """
-        front = self.open[-1].stage if self.open else None
+        front = max((seen.stage for seen in (*self.open, *self.counted)), default=None)
         repeated = self._is_counted(stage)
         if score is not None and not repeated:
             _put(self.open, StageScore(stage, score))
@@ -70,19 +70,26 @@ class Ledger(msgspec.Struct):
             self.behind_since = now
         if score is not None:
             _put(self.behind, StageScore(stage, score, repeated))
-        if moved_on and (
-            now - self.behind_since >= RESTART_AFTER_SECONDS
-            or len(self.behind) >= REMEMBERED_STAGES
-        ):
+        waited = now - self.behind_since >= RESTART_AFTER_SECONDS
+        if moved_on and (waited or len(self.behind) >= REMEMBERED_STAGES) and not self._is_lag():
             settled += self._begin_anew(stage)
+        del self.behind[:-REMEMBERED_STAGES]
         return settled
+
+    def _is_lag(self) -> bool:
+        """Tell whether what is seen behind is the known past: the same stage with the same score.
+
+        A restarted swarm gives other scores for the numbers it uses again.
+        """
+        known = {(seen.stage, seen.score) for seen in self.counted if seen.score != 0.0}
+        return any((seen.stage, seen.score) in known for seen in self.behind)
 
     def _begin_anew(self, stage: Stage) -> list[float]:
         """Accept that the swarm was restarted; return the scores that its new life still owes."""
         owed = [seen for seen in self.open if seen.stage > stage]
         owed += [seen for seen in self.behind if seen.repeated and seen.stage < stage]
         self.open = [StageScore(s.stage, s.score) for s in self.behind if s.stage == stage]
-        self.counted = [seen.stage for seen in self.behind if seen.stage < stage]
+        self.counted = [StageScore(s.stage, s.score) for s in self.behind if s.stage < stage]
         self.behind_since = None
         self.behind = []
         return [seen.score for seen in owed]
@@ -91,16 +98,15 @@ class Ledger(msgspec.Struct):
         finished = [seen for seen in self.open if seen.stage < stage]
         if finished:
             self.open = self.open[len(finished) :]
-            self.counted += [seen.stage for seen in finished]
+            self.counted += finished
             del self.counted[:-REMEMBERED_STAGES]
         return [seen.score for seen in finished]
 
     def _is_counted(self, stage: Stage) -> bool:
-        if stage in self.counted:
-            return True
+        stages = [seen.stage for seen in self.counted]
         # Older than the memory reaches: whether it was counted is unknown, and never counting
         # twice weighs more than one stage.
-        return len(self.counted) >= REMEMBERED_STAGES and stage < min(self.counted)
+        return stage in stages or (len(stages) >= REMEMBERED_STAGES and stage < min(stages))
 
 
 class Account(msgspec.Struct):
@@ -114,7 +120,8 @@ class Account(msgspec.Struct):
     absence_seen: bool = False
     #: One ledger for each peer identity that the node has had.
     ledgers: dict[str, Ledger] = {}
-    #: Time and gain (0 for a stage that earned nothing) of each stage settled within a day.
+    #: Time and gain (0 for a stage that earned nothing) of each stage settled within a day, and
+    #: since the exporter was started: a time when nobody watched would thin the rate.
     gains: list[tuple[float, float]] = []
     #: Last scores of the newest settled stages, oldest first.
     scores: list[float] = []
@@ -125,6 +132,9 @@ class Account(msgspec.Struct):
         `standing` is None where the node's peer is not on the board, which is no zero.
         """
         if standing is None:
+            # An empty board tells nothing: so begins every API that was restarted.
+            if board.newest is None:
+                return False
             learned = not self.absence_seen
             self.absence_seen = True
             return learned
@@ -199,7 +209,7 @@ def last_rise(figures: Sequence[Point]) -> float | None:
     A new stage shows as a rise for one poll even where its score is below the last one's
     (`cumulativeScore`, UPSTREAM v0.4.4 server_cache.py:147-152).
     """
-    rises = [b.x for a, b in pairwise(figures) if b.y > a.y]
+    rises = [b.x for a, b in pairwise(figures) if b.y > max(a.y, 0.0)]
     return rises[-1] if rises else None
 
 

@@ -46,6 +46,7 @@ class Service:
         self._listener = listen(self._config.listen_host, self._config.listen_port)
         self._state = StateFile(self._config.state_dir / "state.json")
         self._state.lock()
+        self._reloading = asyncio.Lock()
 
     @property
     def config(self) -> Config:
@@ -98,6 +99,10 @@ class Service:
 
     async def reload(self, poller: Poller, tracker: Tracker) -> None:
         """Load the configuration anew; a bad one changes nothing and raises ConfigError."""
+        async with self._reloading:
+            await self._reload(poller, tracker)
+
+    async def _reload(self, poller: Poller, tracker: Tracker) -> None:
         try:
             config = self._load()
         except ConfigError as error:

@@ -19,6 +19,7 @@ from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.identity import normalise_nickname
 from swarm_exporter.model import (
     Board,
+    Earnings,
     ExporterView,
     Identity,
     IdentityOrigin,
@@ -72,6 +73,8 @@ class Tracker:
         self._clock = clock
         self._state = state
         self._memory = (state.load(Memory) if state is not None else None) or Memory()
+        for account in self._memory.accounts.values():
+            account.gains = []
         self._state_saved = True
         self._saving = asyncio.Lock()
         # Its own thread: a folder that hangs may use up the common ones.
@@ -90,6 +93,7 @@ class Tracker:
         self._snapshot: Snapshot | None = None
         self._stale = True
         self._expires = float("inf")
+        self._watching_since: float | None = None
 
     def configure(self, config: Config, targets: Iterable[Target]) -> None:
         """Take over a configuration; what is known of targets that remain is kept."""
@@ -129,7 +133,7 @@ class Tracker:
 
     def identities(self, nodes: Iterable[Node]) -> dict[str, Identity]:
         """Return the newest identity of each node, by name."""
-        return {node.name: self._identity(node) for node in nodes}
+        return {node.name: self._resolved_identity(node) for node in nodes}
 
     async def record(self, target: Target, reading: Reading) -> None:
         """Take in one reading; what it earned is on disk when this returns."""
@@ -189,24 +193,32 @@ class Tracker:
     def _account(self, target: Target, board: Board, now: float) -> bool:
         learned = False
         for node in target.nodes:
-            identity = self._identity(node)
+            identity = self._resolved_identity(node)
+            # What was learned of a node while the board was on its way was not looked for on it.
+            if (identity.peer_id or identity.nickname) not in board.asked:
+                continue
             standing, problem = find_standing(identity, board)
             self._resolve(node, standing)
-            if not identity.known or problem:
+            if problem:
                 continue
             account = self._memory.accounts.setdefault(node.name, Account())
             learned |= account.observe(standing, board, now)
-        self._watch(target.key, board, now)
-        return learned
+        return self._watch(target.key, board, now) or learned
 
-    def _watch(self, address: str, board: Board, now: float) -> None:
-        """See whether anybody has earned since the board before, or since before a restart."""
+    def _watch(self, address: str, board: Board, now: float) -> bool:
+        """See whether anybody has earned since the board before, or since before a restart.
+
+        Return True where there is a new stage to remember.
+        """
+        self._watching_since = self._watching_since or now
         newest_stages = self._memory.newest_stages
         watch = self._watches.setdefault(address, SwarmWatch(newest_stages.get(address)))
         if watch.observe(board):
             self._memory.swarm_last_increase = now
-        if watch.newest is not None:
-            newest_stages[address] = watch.newest
+        if watch.newest is None or watch.newest == newest_stages.get(address):
+            return False
+        newest_stages[address] = watch.newest
+        return True
 
     async def _save(self) -> None:
         if self._state is None:
@@ -270,13 +282,18 @@ class Tracker:
         nodes = self._config.nodes
         boards = {n.name: fresh[n.api].board if n.api in fresh else None for n in nodes}
         swarm_last_increase = self._swarm_last_increase()
+        # Nobody knows what the swarm did while nobody watched.
+        swarm_idle_since = max(swarm_last_increase or 0.0, self._watching_since or now)
+        # While a save is under way the accounts are ahead of the disk.
+        before = self._snapshot.nodes if self._snapshot and self._saving.locked() else ()
+        shown = {view.node.name: view.earnings for view in before}
         views = []
         for node in nodes:
-            standing, problem = find_standing(self._identity(node), boards[node.name])
             identity = self._resolved_identity(node)
+            standing, problem = find_standing(identity, boards[node.name])
             if problem:
                 identity = msgspec.structs.replace(identity, problem=problem)
-            account = self._memory.accounts.get(node.name, Account())
+            earnings = shown.get(node.name) or self._earnings(node, identity, now)
             sources = self._sources(node, boards[node.name])
             facts = conditions.Facts(
                 now=now,
@@ -286,8 +303,8 @@ class Tracker:
                 leaderboard=next((s for s in sources if s.source == "leaderboard"), None),
                 board=boards[node.name],
                 standing=standing,
-                earnings=account.earnings(identity.peer_id, now),
-                swarm_last_increase=swarm_last_increase,
+                earnings=earnings,
+                swarm_idle_since=swarm_idle_since,
                 stall_after=self._config.stall_after,
             )
             views.append(
@@ -334,6 +351,10 @@ class Tracker:
             for (name, source), health in self._health.items()
             if name == node.name
         )
+
+    def _earnings(self, node: Node, identity: Identity, now: float) -> Earnings:
+        account = self._memory.accounts.get(node.name, Account())
+        return account.earnings(identity.peer_id, now)
 
     def _swarm_last_increase(self) -> float | None:
         own = [a.last_increase for a in self._memory.accounts.values()]

@@ -224,12 +224,15 @@ BAD_FILES = {
     ),
     "no URL": (
         "nodes:\n- api: swarm.example\n",
-        '2: nodes[0].api: "swarm.example" must begin with http',
+        "2: nodes[0].api: must begin with http",
     ),
-    "a URL without host": ("nodes:\n- api: 'http://'\n", '2: nodes[0].api: "http:'),
+    "a URL without host": (
+        "nodes:\n- api: 'http://'\n",
+        "2: nodes[0].api: is no URL; write it as http://127.0.0.1:8000",
+    ),
     "a URL with a bad port": (
         "nodes:\n- api: 'http://a:b'\n",
-        '2: nodes[0].api: "http://a:b" is no URL',
+        "2: nodes[0].api: is no URL",
     ),
     "a URL with a query": (
         "nodes:\n- api: 'http://a/?x=1'\n",
@@ -254,7 +257,26 @@ BAD_FILES = {
     ),
     "two nodes of one port": (
         "nodes:\n- port: 8000\n- port: 8000\n",
-        "3: nodes[1].port: port 8000 is that of node 1 already; to let nodes share one API, give both the same `api` URL",
+        "3: nodes[1].port: nodes 1 and 2 are both at http://127.0.0.1:8000; "
+        "to share one API, give both the same `api` URL",
+    ),
+    "a port that is a numbered node's": (
+        "nodes:\n- port: 3001\n- name: b\n",
+        "2: nodes[0].port: nodes 1 and b are both at http://127.0.0.1:3001",
+    ),
+    "a port that is another's URL": (
+        "nodes:\n- api: http://127.0.0.1:8000\n- port: 8000\n",
+        "3: nodes[1].port: nodes 1 and 2 are both at",
+    ),
+    "a tag that its value does not fit": ('instances: !!int ""', "cannot be read as a value"),
+    "a switch with such a tag": ('reload_endpoint: !!bool "x"', "cannot be read as a value"),
+    "the home of nobody": (
+        "nodes:\n- folder: ~nosuchuser1/x\n",
+        "2: nodes[0].folder: names the home folder of an unknown user",
+    ),
+    "a path with a zero": (
+        'nodes:\n- folder: "a\\0b"\n',
+        "2: nodes[0].folder: holds a character that no path can have",
     ),
     "two nodes of one peer id": (
         f"nodes:\n- peer_id: {PEER_A}\n- peer_id: {PEER_A}\n",
@@ -283,7 +305,7 @@ BAD_FILES = {
     "fewer instances than nodes": (TWO + "instances: 1\n", "2: instances: is 1, but `nodes` has 2"),
     "a template's field": (
         "api_url: http://a:{n}\n",
-        '1: api_url: "http://a:{n}" may hold {i}, {port}, {name}',
+        "1: api_url: may hold {i}, {port}, {name} and no other brace",
     ),
     "a template's brace": (
         "api_url: http://a:{\n",
@@ -339,11 +361,22 @@ def test_a_bad_flag_is_wrong_usage(load, flags, sentence):
     assert sentence in str(error.value)
 
 
-def test_secrets_in_an_address_reach_no_message(load):
-    for text in (
-        "nodes: [{api: 'ftp://user:hunter2@x'}]",
-        "api_url: 'http://user:hunter2@x/{n}?k=hunter2'",
-    ):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ftp://admin:hunter2@swarm.example",
+        "admin:hunter2@swarm.example",
+        "http:/admin:hunter2@swarm.example",
+        "http:///admin:hunter2@swarm.example",
+        "http://admin:hunter2/x@swarm.example",
+        "http://admin:hunter2#x@swarm.example",
+        "http://swarm.example/admin:hunter2@x",
+        "http://swarm.example/?key=hunter2",
+        "http://admin:hunter2@swarm.example/{n}",
+    ],
+)
+def test_secrets_in_an_address_reach_no_message(load, address):
+    for text in (f"nodes: [{{api: '{address}'}}]", f"api_url: '{address}'"):
         with pytest.raises(ConfigError) as error:
             load(text)
         assert "hunter2" not in str(error.value)

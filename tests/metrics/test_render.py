@@ -68,6 +68,22 @@ def test_openmetrics_is_served_to_who_asks_for_it():
     assert body.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["foo", "", "99999999999999999999", "1.0.0;escaping=?"])
+def test_an_odd_accept_header_gets_a_body(version):
+    body, _ = Renderer().render(
+        make_snapshot(), f"application/openmetrics-text;version={version},text/plain;version=x"
+    )
+    assert b"swarm_rank" in body
+
+
+def test_a_board_below_zero_is_valid_openmetrics():
+    snapshot = make_snapshot()
+    board = msgspec.structs.replace(snapshot.board, quantiles={0.5: -3.0, 1.0: 2.0})
+    text = scrape(msgspec.structs.replace(snapshot, board=board), OPENMETRICS)
+    families = {family.name: family for family in openmetrics(text)}
+    assert [s.value for s in families["swarm_leaderboard_reward"].samples] == [-3.0, 2.0]
+
+
 def test_bodies_are_made_once_for_each_snapshot():
     renderer, snapshot = Renderer(), make_snapshot()
     first, _ = renderer.render(snapshot)

@@ -5,9 +5,11 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,6 +21,7 @@ from support import make_config, make_node
 from swarm_exporter.identity import peer_id_from_key
 from swarm_exporter.model import Identity, IdentityOrigin, Node
 from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.sources.identity import NodeIdentity, read_identity
 
 SPIDER = "QmRzqfPNGuudjnz1bkE2i45YGCEtnYx9PtGp2aiVJfKhAc"
@@ -421,6 +424,33 @@ def test_the_source_says_what_it_found(told, summary):
     config = make_config(make_node("1", **told), make_node("2"))
     first, second = NodeIdentity().targets(config)
     assert [target.key for target in (first, second)] == ["1", "2"]
-    facts = asyncio.run(NodeIdentity().poll(first, None))
+    facts = asyncio.run(NodeIdentity().poll(first, SimpleNamespace(config=config)))
     assert facts.value.known is bool(told)
     assert facts.summary == summary
+
+
+def test_a_folder_that_hangs_costs_its_own_node_one_thread(monkeypatch):
+    gone, began = threading.Event(), []
+
+    def look(node):
+        began.append(node.name)
+        if node.name == "1":
+            gone.wait()
+        return Identity(peer_id=COW), ()
+
+    monkeypatch.setattr("swarm_exporter.sources.identity.read_identity", look)
+    config = make_config(make_node("1"), make_node("2"), timeout=0.05)
+    source = NodeIdentity()
+    hung, healthy = source.targets(config)
+
+    async def run():
+        context = SimpleNamespace(config=config)
+        for _ in range(3):
+            with pytest.raises(SourceError) as error:
+                await source.poll(hung, context)
+            assert error.value.reason is Reason.TIMEOUT
+        return await source.poll(healthy, context)
+
+    assert asyncio.run(run()).value.peer_id == COW
+    assert began == ["1", "2"], "no second look while the first one lasts"
+    gone.set()

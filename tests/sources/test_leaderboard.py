@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import httpx
 import pytest
@@ -54,10 +53,13 @@ def poll(
     now: float = 1_795_407_600.0,
     first: bool = False,
     identity: Identity | None = None,
+    hung: str = "",
     **settings,
 ) -> Facts:
-    def respond(request: httpx.Request) -> httpx.Response:
+    async def respond(request: httpx.Request) -> httpx.Response:
         name = request.url.path.removeprefix("/api/")
+        if name == hung:
+            await asyncio.Event().wait()
         if asked is not None:
             asked.append(name)
         if callable(answers):
@@ -216,28 +218,25 @@ def test_a_chain_that_was_not_read_has_no_clock():
     assert board(answers).clock is None
 
 
-class TestTheBoardOfV02:
-    """v0.2 has no cumulative board, and answers an unknown path with its page."""
+def test_the_board_of_v0_2_gives_rank_and_score_but_no_stage_to_count_it_in():
+    """It has no cumulative board, answers that path with its page, and lists no stages."""
+    own = board({**GOOD, "leaderboard-cumulative": PAGE}).wanted[EEL]
+    assert (own.rank, own.last_score, own.cumulative_reward) == (1, 3.347795720902508, None)
+    assert own.recorded is None
 
-    ANSWERS: ClassVar = {**GOOD, "leaderboard-cumulative": PAGE}
 
-    def test_gives_rank_and_score_of_the_stage_in_progress(self):
-        own = board(self.ANSWERS).wanted[EEL]
-        assert (own.rank, own.last_score, own.cumulative_reward) == (1, 3.347795720902508, None)
-        assert own.recorded == Stage(0, 0)
+@pytest.mark.parametrize("hung", ["round_and_stage", "healthz", "rewards-history"])
+def test_what_hangs_beside_the_board_costs_itself_alone(hung):
+    facts = poll(GOOD, hung=hung, first=True, timeout=0.06)
+    assert facts.value.wanted[EEL].rank == 1
+    assert facts.value.data_timestamp is not None
+    assert set(facts.defects) <= {Reason.TIMEOUT}
 
-    def test_is_not_booked_on_a_stage_that_changed_meanwhile(self):
-        stages = iter([0, 1])
 
-        def respond(request: httpx.Request) -> httpx.Response:
-            name = request.url.path.removeprefix("/api/")
-            status, kind, body = self.ANSWERS[name]
-            if name == "round_and_stage":
-                body = json.dumps({"round": 0, "stage": next(stages)}).encode()
-            return answer(status, kind, body)
-
-        own = board(respond).wanted[EEL]
-        assert (own.last_score, own.recorded) == (3.347795720902508, None)
+def test_a_board_that_hangs_is_a_timeout():
+    with pytest.raises(SourceError) as error:
+        poll(GOOD, hung="leaderboard-cumulative", timeout=0.05)
+    assert error.value.reason is Reason.TIMEOUT
 
 
 @pytest.mark.parametrize(

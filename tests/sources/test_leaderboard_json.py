@@ -165,6 +165,38 @@ def test_endless_nesting_anywhere_gives_its_reason():
     assert error.value.reason is Reason.WRONG_SHAPE
 
 
+HOSTILE_SIZES = {
+    "a million rows that are none": (
+        b'{"leaders":[' + b"[]," * 999_999 + b"[]]}",
+        Reason.TOO_LARGE,
+    ),
+    "a hundred thousand rows that are none": (
+        b'{"leaders":[' + b"[]," * 99_999 + b"[]]}",
+        Reason.WRONG_SHAPE,
+    ),
+    "ten million values": (b'{"leaders":[' + b"1," * 10_000_000 + b"1]}", Reason.TOO_LARGE),
+    "more peers than any swarm has": (
+        b'{"leaders":[' + b'{"id":"a"},' * 200_000 + b'{"id":"b"}]}',
+        Reason.TOO_LARGE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), HOSTILE_SIZES.values(), ids=HOSTILE_SIZES)
+def test_a_body_that_costs_more_than_a_board_is_refused(body, reason):
+    with pytest.raises(SourceError) as error:
+        decode_board(body)
+    assert error.value.reason is reason
+
+
+@pytest.mark.parametrize("figure", [1e16, -1e308])
+def test_a_figure_that_no_sum_survives_is_absent(figure):
+    table = decode_board(board({**ROW, "lastScore": figure}))
+    assert table.rows[0][1].last_score is None
+    assert table.rows[0][1].cumulative == 6.0
+    assert table.defects == (Reason.INVALID_VALUE,)
+
+
 @pytest.mark.parametrize(
     ("body", "clock"),
     [

@@ -25,6 +25,7 @@ from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.logs import configure_logging
 from swarm_exporter.oneshot import read_status
 from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.http import LOOPBACK_IS_DIRECT
 from swarm_exporter.status import StatusDocument
 
 EPILOG = """\b
@@ -112,7 +113,8 @@ def _default_url() -> str:
 def _ask(address: str) -> StatusDocument:
     shown = redact_url(address)
     try:
-        answer = httpx.get(f"{address}/api/status", timeout=_TIMEOUT_SECONDS)
+        with httpx.Client(mounts=LOOPBACK_IS_DIRECT, timeout=_TIMEOUT_SECONDS) as client:
+            answer = client.get(f"{address}/api/status")
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=StatusDocument)
     except httpx.ConnectError:

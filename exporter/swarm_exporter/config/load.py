@@ -44,7 +44,8 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
     file = FileSettings()
     if "config" in given:
         name = str(given["config"].value)
-        document = Document(values.path(name, cwd), name)
+        path = given["config"].parse(lambda _: values.path(name, cwd))
+        document = Document(path, name)
         file = document.convert(FileSettings)
         given = _given_in(file, document) | given
 
@@ -69,7 +70,7 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
     state_dir = given.get("state_dir")
     config = Config(
         nodes=nodes,
-        state_dir=values.path(str(state_dir.value), state_dir.base)
+        state_dir=state_dir.parse(lambda value: values.path(str(value), state_dir.base))
         if state_dir is not None
         else values.state_dir(environ),
         source_file=document.path if document is not None else None,

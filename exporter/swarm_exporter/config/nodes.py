@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from swarm_exporter.addresses import redact_url
 from swarm_exporter.config import values
 from swarm_exporter.config.settings import FileNode
 from swarm_exporter.config.yaml_file import Document
@@ -61,6 +62,8 @@ class _Draft(msgspec.Struct, frozen=True):
 
     node: Node
     origins: dict[str, Setting]
+    #: True where the address was given as a URL, so that another node may have it as well.
+    shares: bool
 
 
 def resolve_nodes(
@@ -79,12 +82,12 @@ def resolve_nodes(
         drafts.append(_draft(index, written, document, naming))
     for key, fix in (
         ("name", "give each node its own name"),
-        ("port", "to let nodes share one API, give both the same `api` URL"),
         ("peer_id", "each node is a peer of its own"),
         ("nickname", "each node is a peer of its own"),
         ("identity_file", "each node needs an identity of its own"),
     ):
         _refuse_twins(drafts, key, fix)
+    _refuse_shared_ports(drafts)
     return tuple(draft.node for draft in drafts)
 
 
@@ -121,15 +124,16 @@ def _draft(index: int, written: FileNode, document: Document | None, naming: Nam
     fields = {"i": index + 1, "port": first_port + index, "name": name}
     identity = _identity(index, given, naming, origins)
     identity_file = given("identity_file")
+    api, shares = _api(given, naming, fields)
     node = Node(
         name=name,
-        api=_api(given, naming, fields),
+        api=api,
         folder=_folder(given("folder"), naming, fields),
         identity_file=_path(identity_file) if identity_file is not None else None,
         labels=_labels(index, written, document),
         **identity,
     )
-    return _Draft(node, origins)
+    return _Draft(node, origins, shares)
 
 
 def _name(value: object) -> str:
@@ -139,8 +143,13 @@ def _name(value: object) -> str:
     return text
 
 
-def _api(given: Callable[[str], Setting | None], naming: Naming, fields: dict[str, object]) -> str:
-    """Flags and variables decide for every node, then the node's entry, then the file's rule."""
+def _api(
+    given: Callable[[str], Setting | None], naming: Naming, fields: dict[str, object]
+) -> tuple[str, bool]:
+    """Return a node's address, and whether it was given as a URL.
+
+    Flags and variables decide for every node, then the node's entry, then the file's rule.
+    """
     url, port = naming.api_url, naming.api_port
     api, own_port = given("api"), given("port")
     overriding = (url is not None and not url.from_file) or (
@@ -150,16 +159,16 @@ def _api(given: Callable[[str], Setting | None], naming: Naming, fields: dict[st
         if api is not None and own_port is not None:
             raise own_port.refused("give `api` or `port`, not both")
         if api is not None:
-            return api.parse(values.url)
+            return api.parse(values.url), True
         if own_port is not None:
-            return f"http://127.0.0.1:{own_port.parse(values.whole_number(1, 65_535))}"
+            return f"http://127.0.0.1:{own_port.parse(values.whole_number(1, 65_535))}", False
     rule = url if url is not None and (not overriding or not url.from_file) else None
     if rule is not None:
-        return rule.parse(lambda value: values.url(values.template(value, fields)))
+        return rule.parse(lambda value: values.url(values.template(value, fields))), True
     number = fields["port"]
     if naming.api_port is not None and int(str(number)) > 65_535:
         raise naming.api_port.refused(f"the last node's port would be {number}")
-    return f"http://127.0.0.1:{number}"
+    return f"http://127.0.0.1:{number}", False
 
 
 def _folder(own: Setting | None, naming: Naming, fields: dict[str, object]) -> Path | None:
@@ -168,7 +177,7 @@ def _folder(own: Setting | None, naming: Naming, fields: dict[str, object]) -> P
         return _path(own)
     if rule is not None:
         filled = rule.parse(lambda value: values.template(value, fields))
-        return values.path(filled, rule.base)
+        return rule.parse(lambda _: values.path(filled, rule.base))
     candidates = (naming.cwd / folder.format(**fields) for folder in _FOLDERS)
     return next((folder for folder in candidates if folder.is_dir()), None)
 
@@ -206,19 +215,31 @@ def _labels(index: int, written: FileNode, document: Document | None) -> dict[st
 
 
 def _path(setting: Setting) -> Path:
-    return values.path(str(setting.value), setting.base)
+    return setting.parse(lambda value: values.path(str(value), setting.base))
 
 
 def _refuse_twins(drafts: Sequence[_Draft], key: str, fix: str) -> None:
     first: dict[object, _Draft] = {}
     for draft in drafts:
         origin = draft.origins.get(key)
-        value = (
-            origin.value if origin is not None and key == "port" else getattr(draft.node, key, None)
-        )
+        value = getattr(draft.node, key)
         if value is None or origin is None:
             continue
         if value in first:
             other = first[value].node.name
             raise origin.refused(f"{key} {value} is that of node {other} already; {fix}")
         first[value] = draft
+
+
+def _refuse_shared_ports(drafts: Sequence[_Draft]) -> None:
+    """Refuse two nodes at one address, unless both were given it as a URL: that is meant."""
+    first: dict[str, _Draft] = {}
+    for draft in drafts:
+        other = first.setdefault(draft.node.api, draft)
+        if other is draft or (other.shares and draft.shares):
+            continue
+        place = draft.origins.get("port") or other.origins.get("port") or draft.origins["name"]
+        raise place.refused(
+            f"nodes {other.node.name} and {draft.node.name} are both at "
+            f"{redact_url(draft.node.api)}; to share one API, give both the same `api` URL"
+        )

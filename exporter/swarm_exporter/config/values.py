@@ -10,7 +10,6 @@ from pathlib import Path
 from string import Formatter
 from urllib.parse import urlsplit
 
-from swarm_exporter.addresses import redact_url
 from swarm_exporter.durations import format_duration, parse_duration
 from swarm_exporter.identity import normalise_nickname, valid_peer_id
 
@@ -21,6 +20,7 @@ _BASE58_ID = re.compile(r"12D3Koo[1-9A-HJ-NP-Za-km-z]{45}")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED_LABELS = {"node", "peer_id", "nickname", "api", "profile", "instance", "job"}
 _LONGEST_LABEL = 128
+_NO_URL = "is no URL; write it as http://127.0.0.1:8000"
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -99,19 +99,19 @@ def address(value: object) -> tuple[str, int]:
 
 def url(value: object) -> str:
     """Read the base address of a swarm API, without its trailing slash."""
+    # What is refused is not shown: it may hold a password in an unexpected place.
     text = str(value).strip()
-    shown = redact_url(text)
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f'"{shown}" is no URL; write http://127.0.0.1:8000') from None
+        raise ValueError(_NO_URL) from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f'"{shown}" must begin with http:// or https://')
-    if not parts.hostname or re.search(r"[\s{}]", text) or port == 0:
-        raise ValueError(f'"{shown}" is no URL; write http://127.0.0.1:8000')
+        raise ValueError("must begin with http:// or https://")
+    if not parts.hostname or re.search(r"[\s{}]", text) or port == 0 or "@" in parts.path:
+        raise ValueError(_NO_URL)
     if parts.query or parts.fragment:
-        raise ValueError(f'"{shown}" must end with its path: no ? and no #')
+        raise ValueError("must end with its path: no ? and no #")
     return text.rstrip("/")
 
 
@@ -124,14 +124,20 @@ def template(value: object, fields: Mapping[str, object]) -> str:
             raise ValueError
         return str(value).format(**fields)
     except (ValueError, LookupError):
-        raise ValueError(
-            f'"{redact_url(str(value))}" may hold {known} and no other brace'
-        ) from None
+        raise ValueError(f"may hold {known} and no other brace") from None
 
 
 def path(value: str, base: Path) -> Path:
-    """Read a path: `~` is the home folder, a relative one is relative to `base`."""
-    return Path(os.path.normpath(base / Path(value).expanduser()))
+    """Read a path: `~` is the home folder, a relative one is relative to `base`.
+
+    Raises ValueError.
+    """
+    try:
+        if "\0" in value:
+            raise ValueError("holds a character that no path can have")
+        return Path(os.path.normpath(base / Path(value).expanduser()))
+    except RuntimeError:
+        raise ValueError("names the home folder of an unknown user") from None
 
 
 def peer_id(value: object) -> str:

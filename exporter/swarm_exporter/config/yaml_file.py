@@ -97,7 +97,7 @@ class Document:
             return self._build_mapping(node, key, depth)
         try:
             return _scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError):
+        except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError):
             raise ConfigError(f"{self._name}:{line}: {key}: cannot be read as a value") from None
 
     def _build_mapping(self, node: yaml.MappingNode, key: str, depth: int) -> dict[str, object]:

@@ -6,7 +6,7 @@ The bytes are made once for each snapshot, format and compression, not once for 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Metric as Family
 from prometheus_client.exposition import choose_encoder
@@ -25,12 +25,17 @@ _REMEMBERED_BODIES = 8
 class _Families(Collector):
     """The catalogue read against one snapshot, in the shape that the encoders take."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, openmetrics: bool) -> None:
         self._snapshot = snapshot
+        self._openmetrics = openmetrics
 
     def collect(self) -> Iterable[Family]:
         for metric in CATALOGUE:
-            yield family(metric, self._snapshot)
+            read = family(metric, self._snapshot)
+            if self._openmetrics and metric.kind is Kind.SUMMARY:
+                # OpenMetrics forbids negative quantiles in a summary, and rewards can be negative.
+                read.type = Kind.GAUGE.value
+            yield read
 
 
 def family(metric: Metric, snapshot: Snapshot) -> Family:
@@ -40,6 +45,13 @@ def family(metric: Metric, snapshot: Snapshot) -> Family:
     for labels, value in metric.read(snapshot):
         result.add_sample(metric.name, labels, value)
     return result
+
+
+def _choose_encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):  # It cannot read the version that the client names.
+        return choose_encoder("")
 
 
 class Renderer:
@@ -57,14 +69,15 @@ class Renderer:
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._bodies = {}
-        encoder, content_type = choose_encoder(accept)
+        encoder, content_type = _choose_encoder(accept)
         body = self._bodies.get((content_type, compress))
         if body is None:
             if compress:
                 plain, _ = self.render(snapshot, accept)
                 body = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
             else:
-                body = encoder(_Families(snapshot))
+                openmetrics = content_type.startswith("application/openmetrics-text")
+                body = encoder(_Families(snapshot, openmetrics=openmetrics))
             if len(self._bodies) < _REMEMBERED_BODIES:
                 self._bodies[content_type, compress] = body
         return body, content_type

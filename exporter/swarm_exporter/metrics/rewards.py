@@ -35,7 +35,8 @@ METRICS = (
         _NODE,
         of_node(lambda v: v.earnings.earned if v.earnings.since is not None else None),
         "Never falls and survives restarts of the exporter. A stage counts at the moment a later "
-        "one is recorded. Stages that passed while the exporter was down are not seen.",
+        "one is recorded. Stages that passed while the exporter was down are not seen. Absent "
+        "where the API does not name stages (v0.2, some community APIs).",
     ),
     Metric(
         "swarm_reward_lost_total",

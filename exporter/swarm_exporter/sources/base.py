@@ -51,7 +51,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """A place facts come from. It keeps no state between polls."""
+    """A place facts come from. It keeps no facts between polls."""
 
     @property
     def name(self) -> str:

@@ -18,6 +18,10 @@ _QUOTED_CHARACTERS = 120
 _IDLE_CONNECTION_SECONDS = 4.0
 
 
+#: Proxies from the environment serve remote addresses; loopback never goes through one.
+LOOPBACK_IS_DIRECT = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+
+
 class Answer(msgspec.Struct, frozen=True):
     """A whole answer, as it came."""
 
@@ -33,10 +37,8 @@ class Answer(msgspec.Struct, frozen=True):
 def new_client() -> httpx.AsyncClient:
     """Return the client that all sources share.
 
-    Proxies from the environment serve remote addresses; loopback never goes through one.
     Idle connections are dropped before uvicorn's 5 s keep-alive ends under a request.
     """
-    direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
     return httpx.AsyncClient(
         follow_redirects=False,
         headers={"accept": "application/json", "accept-encoding": "identity"},
@@ -45,7 +47,7 @@ def new_client() -> httpx.AsyncClient:
             max_keepalive_connections=100,
             keepalive_expiry=_IDLE_CONNECTION_SECONDS,
         ),
-        mounts=direct,
+        mounts=LOOPBACK_IS_DIRECT,
     )
 
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from swarm_exporter.config import Config
+from swarm_exporter.durations import format_duration
 from swarm_exporter.identity import normalise_nickname
 from swarm_exporter.model import Board, Node, Point, Stage, Standing
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Context, Facts, Target
 from swarm_exporter.sources.errors import SourceError
-from swarm_exporter.sources.http import Answer, get, get_json
+from swarm_exporter.sources.http import Answer, get, get_json, refuse_other_than_json
 from swarm_exporter.sources.leaderboard_json import (
     Row,
     Table,
@@ -32,7 +35,8 @@ from swarm_exporter.sources.leaderboard_json import (
 #: Above this many peers upstream takes about a second for the history of all of them.
 HISTORY_PEER_LIMIT = 1000
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
-_SMALL_BODY = 64 * 1024
+#: Decoding takes some milliseconds for each megabyte.
+_LARGE_BODY = 512 * 1024
 
 
 class Leaderboard:
@@ -58,13 +62,127 @@ class Leaderboard:
 async def read_board(api: str, context: Context) -> Facts:
     """Ask the API at `api` once. Raises SourceError where it has no board to give."""
     defects: list[Reason] = []
-    table, clock = await _board_and_clock(api, context, defects)
-    defects += table.defects
-    data_timestamp = await _data_timestamp(api, context, table, defects)
-    wanted = _wanted(table, context)
+    body, cumulative = await _board(api, context)
+    clock = await _clock(api, context, defects)
+    age = await _data_age(api, context, defects)
+    timestamp = context.clock.time() - age if age is not None else None
+    # A large body is worked on beside the event loop, so that nobody waits for it.
+    make = (body, cumulative, clock, timestamp, context)
+    if len(body) > _LARGE_BODY:
+        board, unusable = await asyncio.to_thread(_make_board, *make)
+    else:
+        board, unusable = _make_board(*make)
+    defects += unusable
+    # Last, so that a poll that has asked for the history succeeds and asks only once.
+    if context.first and board.wanted and board.total_peers <= HISTORY_PEER_LIMIT:
+        history = await _score_history(api, context, set(board.wanted), defects)
+        board = msgspec.structs.replace(board, score_history=history)
+    return Facts(board, tuple(defects), f"{board.total_peers} peers on the board")
+
+
+async def _get(api: str, path: str, context: Context) -> Answer:
+    """Ask for something beside the board, in a third of the time that the board may take."""
+    request = get(
+        context.client,
+        f"{api}/api/{path}",
+        timeout=context.config.timeout / 3,
+        limit=context.config.body_limit,
+    )
+    try:
+        return await asyncio.wait_for(request, context.config.timeout / 3)
+    except asyncio.TimeoutError:
+        raise SourceError(Reason.TIMEOUT, f"no answer to {path}") from None
+
+
+async def _get_json(api: str, path: str, context: Context) -> bytearray:
+    answer = await _get(api, path, context)
+    refuse_other_than_json(answer)
+    return answer.body
+
+
+async def _board(api: str, context: Context) -> tuple[bytearray, bool]:
+    """Return the body of the cumulative board, else of the board of the stage in progress."""
+    config = context.config
+    request = get_json(
+        context.client,
+        f"{api}/api/leaderboard-cumulative",
+        timeout=config.timeout,
+        limit=config.body_limit,
+    )
+    try:
+        return (await asyncio.wait_for(request, config.timeout)).body, True
+    except asyncio.TimeoutError:
+        raise SourceError(
+            Reason.TIMEOUT, f"no answer within {format_duration(config.timeout)}"
+        ) from None
+    except SourceError as error:
+        # v0.2 answers a path it does not know with its web page.
+        if error.reason not in (Reason.HTML, Reason.NOT_FOUND):
+            raise
+        try:
+            return await _get_json(api, "leaderboard", context), False
+        except SourceError:
+            raise error from None
+
+
+async def _clock(api: str, context: Context, defects: list[Reason]) -> Stage | None:
+    try:
+        return decode_clock(await _get_json(api, "round_and_stage", context))
+    except SourceError as error:
+        defects.append(error.reason)
+        return None
+
+
+async def _data_age(api: str, context: Context, defects: list[Reason]) -> float | None:
+    """How old the API's data are by its own word, seconds; None where it does not say.
+
+    An API without a health route is no fault: its board tells the time as well. Raises SourceError
+    (not_ready) where it says that it has never reached the swarm.
+    """
+    try:
+        health = await _get(api, "healthz", context)
+        problem = decode_health_problem(health.body) if health.status == 500 else ""
+        polled = decode_last_polled(health.body) if health.status == 200 else None
+    except SourceError:
+        return None
+    if "never polled" in problem:
+        raise SourceError(Reason.NOT_READY, f"its health says: {problem}")
+    if "last poll exceeded" in problem:
+        defects.append(Reason.STALE)
+    return polled + health.age if polled is not None else None
+
+
+async def _score_history(
+    api: str, context: Context, peers: set[str], defects: list[Reason]
+) -> dict[str, tuple[Point, ...]]:
+    try:
+        return decode_histories(await _get_json(api, "rewards-history", context), peers)
+    except SourceError as error:
+        defects.append(error.reason)
+        return {}
+
+
+def _make_board(
+    body: bytearray,
+    cumulative: bool,
+    clock: Stage | None,
+    data_timestamp: float | None,
+    context: Context,
+) -> tuple[Board, tuple[Reason, ...]]:
+    """Decode a board and reduce it to what is used. Raises SourceError."""
+    table = decode_board(body)
+    if not cumulative:
+        # The scores of the stage in progress; which one that is, the list does not say, and the
+        # clock may be ahead of it. So nothing can be counted from it.
+        for _, row in table.rows:
+            row.last_score = row.score
+    if data_timestamp is None:
+        data_timestamp = newest_point(row.score_history for _, row in table.rows)
+    asked, wanted = _wanted(table, context)
     newest, newest_scores = _newest(table)
     board = Board(
         total_peers=table.total,
+        asked=asked,
         wanted={row.id: _standing(place, row) for place, row in wanted},
         top=tuple(_standing(place, row) for place, row in table.rows[: context.config.top_peers]),
         quantiles=_quantiles([row.cumulative for _, row in table.rows]),
@@ -73,116 +191,21 @@ async def read_board(api: str, context: Context) -> Facts:
         clock=clock,
         data_timestamp=data_timestamp,
         cumulative_history={row.id: decode_points(row.score_history) for _, row in wanted},
-        score_history=await _score_history(api, context, table, wanted, defects),
     )
-    return Facts(board, tuple(defects), f"{board.total_peers} peers on the board")
+    return board, table.defects
 
 
-async def _get(api: str, path: str, context: Context) -> Answer:
-    config = context.config
-    return await get_json(
-        context.client, f"{api}/api/{path}", timeout=config.timeout, limit=config.body_limit
-    )
-
-
-async def _board_and_clock(
-    api: str, context: Context, defects: list[Reason]
-) -> tuple[Table, Stage | None]:
-    try:
-        board = await _get(api, "leaderboard-cumulative", context)
-    except SourceError as error:
-        # v0.2 answers a path it does not know with its web page.
-        if error.reason not in (Reason.HTML, Reason.NOT_FOUND):
-            raise
-        try:
-            return await _stage_board_and_clock(api, context, defects)
-        except SourceError:
-            raise error from None
-    table = decode_board(board.body)
-    return table, await _clock(api, context, defects)
-
-
-async def _stage_board_and_clock(
-    api: str, context: Context, defects: list[Reason]
-) -> tuple[Table, Stage | None]:
-    """Read `/api/leaderboard`, which lists the scores of the stage in progress and not which."""
-    before = await _clock(api, context, [])
-    table = decode_board((await _get(api, "leaderboard", context)).body)
-    after = await _clock(api, context, defects)
-    for _, row in table.rows:
-        row.last_score = row.score
-        if before == after and after is not None:
-            row.recorded_round, row.recorded_stage = after.round, after.stage
-    return table, after
-
-
-async def _clock(api: str, context: Context, defects: list[Reason]) -> Stage | None:
-    try:
-        return decode_clock((await _get(api, "round_and_stage", context)).body)
-    except SourceError as error:
-        defects.append(error.reason)
-        return None
-
-
-async def _data_timestamp(
-    api: str, context: Context, table: Table, defects: list[Reason]
-) -> float | None:
-    """When the API last learned something: by its own word, else by its newest history point.
-
-    Raises SourceError (not_ready) where it says that it has never reached the swarm.
-    """
-    config = context.config
-    try:
-        health = await get(
-            context.client, f"{api}/api/healthz", timeout=config.timeout, limit=_SMALL_BODY
-        )
-        problem = decode_health_problem(health.body) if health.status == 500 else ""
-        if "never polled" in problem:
-            raise SourceError(Reason.NOT_READY, f"its health says: {problem}")
-        if "last poll exceeded" in problem:
-            defects.append(Reason.STALE)
-        if health.status == 200:
-            polled = decode_last_polled(health.body)
-            if polled is not None:
-                return context.clock.time() - polled - health.age
-    except SourceError as error:
-        if error.reason is Reason.NOT_READY:
-            raise
-        # An API without a health route is no fault; its board tells the time as well.
-    return newest_point(row.score_history for _, row in table.rows)
-
-
-async def _score_history(
-    api: str,
-    context: Context,
-    table: Table,
-    wanted: Sequence[tuple[int, Row]],
-    defects: list[Reason],
-) -> dict[str, tuple[Point, ...]]:
-    if not context.first or not wanted or table.total > HISTORY_PEER_LIMIT:
-        return {}
-    try:
-        # Half of the poll's time at most: the board is here, and must not be lost over it.
-        answer = await asyncio.wait_for(
-            _get(api, "rewards-history", context), context.config.timeout / 2
-        )
-        return decode_histories(answer.body, {row.id for _, row in wanted})
-    except SourceError as error:
-        defects.append(error.reason)
-    except asyncio.TimeoutError:
-        defects.append(Reason.TIMEOUT)
-    return {}
-
-
-def _wanted(table: Table, context: Context) -> list[tuple[int, Row]]:
+def _wanted(table: Table, context: Context) -> tuple[frozenset[str], list[tuple[int, Row]]]:
+    """Return what was looked for, and the rows that have it. A known peer id decides alone."""
     identities = context.identities.values()
     ids = {i.peer_id for i in identities if i.peer_id is not None}
     names = {i.nickname for i in identities if i.peer_id is None and i.nickname is not None}
-    return [
+    found = [
         (place, row)
         for place, row in table.rows
         if row.id in ids or (names and normalise_nickname(row.nickname) in names)
     ]
+    return frozenset(ids | names), found
 
 
 def _standing(place: int, row: Row) -> Standing:

@@ -22,6 +22,14 @@ from swarm_exporter.sources.http import quote
 #: Longer ids and nicknames are no peer's: libp2p ids have 46 to 64 characters, nicknames under 40.
 MAX_ID_LENGTH = 128
 MAX_NICKNAME_LENGTH = 128
+#: A board of more rows is no board; nor is one with so many values: 64 MiB of peers with their
+#: histories have less.
+MAX_ROWS = 200_000
+_MAX_VALUES = 4_000_000
+#: More unusable values than this, and the answer is taken for something else than a board.
+_MAX_DEFECTS = 1000
+#: A figure beyond this is no reward, and sums of such figures leave the range of a float.
+_MAX_FIGURE = 1e15
 #: Rounds and stages beyond this lose digits in a Prometheus sample (a 64-bit float).
 _MAX_CLOCK = 2**53
 
@@ -108,6 +116,7 @@ _histories = msgspec.json.Decoder(_Histories)
 _points = msgspec.json.Decoder(list[Point])
 _integer = msgspec.json.Decoder(int)
 
+_FIGURE_FIELDS = ("cumulative_score", "cumulative_reward", "last_score", "score", "participation")
 #: Name in JSON -> name in Row, and a decoder of its type: a row can be decoded field by field.
 _FIELDS: dict[str, tuple[str, msgspec.json.Decoder[object]]] = {
     field.encode_name: (field.name, msgspec.json.Decoder(field.type))
@@ -118,14 +127,18 @@ _FIELDS: dict[str, tuple[str, msgspec.json.Decoder[object]]] = {
 def decode_board(body: bytes | bytearray) -> Table:
     """Decode `/api/leaderboard-cumulative` or `/api/leaderboard`.
 
-    Raises SourceError (invalid_json, nan, wrong_shape) where the whole is no board.
+    Raises SourceError (invalid_json, nan, wrong_shape, too_large) where the whole is no board.
     """
+    # Values that cost more to look at than they are worth are counted before they are made.
+    if body.count(b",") > _MAX_VALUES:
+        raise SourceError(Reason.TOO_LARGE, f"more than {_MAX_VALUES} values")
     try:
         board = _strict.decode(body)
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(body)
     except msgspec.DecodeError:
         raise _not_json(body) from None
+    _refuse_too_many(len(board.leaders))
     total = board.total if board.total is not None else board.total_peers
     return _table(enumerate(board.leaders, 1), total, len(board.leaders), [])
 
@@ -201,13 +214,30 @@ def _not_json(body: bytes | bytearray) -> SourceError:
 def _decode_leniently(body: bytes | bytearray) -> Table:
     """Decode row by row and field by field, after a strict look found something impossible."""
     board = _decode(_lenient, body)
+    _refuse_too_many(len(board.leaders))
     defects: list[Reason] = []
     total = _optional(_integer, board.total, defects)
     if total is None:
         total = _optional(_integer, board.total_peers, defects)
-    rows = ((place, _lenient_row(raw, defects)) for place, raw in enumerate(board.leaders, 1))
-    usable = ((place, row) for place, row in rows if row is not None)
-    return _table(usable, total, len(board.leaders), defects)
+    return _table(_lenient_rows(board.leaders, defects), total, len(board.leaders), defects)
+
+
+def _lenient_rows(rows: list[msgspec.Raw], defects: list[Reason]) -> Iterator[tuple[int, Row]]:
+    for place, raw in enumerate(rows, 1):
+        row = _lenient_row(raw, defects)
+        _refuse_garbage(defects)
+        if row is not None:
+            yield place, row
+
+
+def _refuse_too_many(rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise SourceError(Reason.TOO_LARGE, f"{rows} rows, the limit is {MAX_ROWS}")
+
+
+def _refuse_garbage(defects: list[Reason]) -> None:
+    if len(defects) > _MAX_DEFECTS:
+        raise SourceError(Reason.WRONG_SHAPE, f"more than {_MAX_DEFECTS} unusable values")
 
 
 def _lenient_row(raw: msgspec.Raw, defects: list[Reason]) -> Row | None:
@@ -249,6 +279,7 @@ def _table(
     rows: list[tuple[int, Row]] = []
     seen: set[str] = set()
     for place, row in listed:
+        _refuse_garbage(defects)
         if not 0 < len(row.id) <= MAX_ID_LENGTH or len(row.nickname) > MAX_NICKNAME_LENGTH:
             defects.append(Reason.INVALID_VALUE)
         elif row.id in seen:
@@ -267,6 +298,11 @@ def _drop_impossible(row: Row, defects: list[Reason]) -> None:
     if not (_plausible_clock(row.recorded_round) and _plausible_clock(row.recorded_stage)):
         defects.append(Reason.INVALID_VALUE)
         row.recorded_round = row.recorded_stage = None
+    for name in _FIGURE_FIELDS:
+        figure = getattr(row, name)
+        if figure is not None and abs(figure) > _MAX_FIGURE:
+            defects.append(Reason.INVALID_VALUE)
+            setattr(row, name, None)
 
 
 def _plausible_clock(value: int | None) -> bool:

@@ -53,6 +53,10 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             listener.close()
             raise
+    except UnicodeError:
+        raise SwarmExporterError(
+            f"cannot listen on {host}:{port}: that is no host name; correct --listen"
+        ) from None
     except OSError as error:
         why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
         raise SwarmExporterError(
