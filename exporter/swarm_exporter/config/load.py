@@ -8,7 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from swarm_exporter.config import values
-from swarm_exporter.config.nodes import Naming, Setting, resolve_nodes
+from swarm_exporter.config.launcher import resolve_launcher
+from swarm_exporter.config.nodes import Naming, resolve_nodes
+from swarm_exporter.config.setting import Setting
 from swarm_exporter.config.settings import Config, FileSettings, Flags
 from swarm_exporter.config.yaml_file import Document
 from swarm_exporter.errors import ConfigError, FlagError
@@ -73,6 +75,15 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
         state_dir=state_dir.parse(lambda value: values.path(str(value), state_dir.base))
         if state_dir is not None
         else values.state_dir(environ),
+        launcher=resolve_launcher(
+            file.launcher,
+            {
+                nodes[number].name: (f"nodes[{number}].launch", written.launch)
+                for number, written in enumerate(file.nodes or [])
+                if written.launch is not None
+            },
+            document,
+        ),
         source_file=document.path if document is not None else None,
         warnings=tuple(warnings),
         **settings,  # type: ignore[arg-type]
@@ -111,7 +122,7 @@ def _given_in(file: FileSettings, document: Document) -> dict[str, Setting]:
     return {
         key: Setting(value, document.where(key), ConfigError, document.path.parent, from_file=True)
         for key in FileSettings.__struct_fields__
-        if key != "nodes" and (value := getattr(file, key)) is not None
+        if key not in ("nodes", "launcher") and (value := getattr(file, key)) is not None
     }
 
 

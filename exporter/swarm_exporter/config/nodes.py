@@ -4,44 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from swarm_exporter.addresses import redact_url
 from swarm_exporter.config import values
+from swarm_exporter.config.setting import Setting
 from swarm_exporter.config.settings import FileNode
 from swarm_exporter.config.yaml_file import Document
 from swarm_exporter.errors import ConfigError
 from swarm_exporter.model import Node
 
-T = TypeVar("T")
-
 FIRST_API_PORT = 3000
 #: Where the folders of numbered nodes are looked for.
 _FOLDERS = ("rl-swarm-{i}", "rl-swarm-instance-{i}")
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """One value as it was given, and where: a file's line and key, a variable or a flag."""
-
-    value: object
-    where: str
-    error: type[ConfigError]
-    #: What relative paths are relative to.
-    base: Path
-    from_file: bool = False
-
-    def parse(self, parser: Callable[[object], T]) -> T:
-        """Return the value read by `parser`. Raises ConfigError with the place and the fix."""
-        try:
-            return parser(self.value)
-        except ValueError as problem:
-            raise self.refused(str(problem)) from None
-
-    def refused(self, problem: str) -> ConfigError:
-        """Return the error that says what is wrong with the value."""
-        return self.error(f"{self.where}: {problem}")
 
 
 class Naming(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from swarm_exporter.config.launcher import FileLaunch, FileLauncher, Launcher
 from swarm_exporter.model import Node
 
 
@@ -43,6 +44,7 @@ class FileNode(msgspec.Struct, forbid_unknown_fields=True):
     nickname: str | None = None
     identity_file: str | None = None
     labels: dict[str, str | int | float | bool] = {}
+    launch: FileLaunch | None = None
 
 
 class FileSettings(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +65,7 @@ class FileSettings(msgspec.Struct, forbid_unknown_fields=True):
     api_url: str | None = None
     folder: str | None = None
     nodes: list[FileNode] | None = None
+    launcher: FileLauncher | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +90,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "text"
     #: Whether POST /-/reload is answered.
     reload_endpoint: bool = False
+    launcher: Launcher = Launcher()
     #: The file it came from, if any.
     source_file: Path | None = None
     #: What is odd about it but no error, a sentence each.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from swarm_exporter.identity import normalise_nickname, valid_peer_id
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _SIZES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
+_LARGE_SIZES = _SIZES | {"tb": 10**12, "tib": 2**40}
 _LARGEST_BODY = 2**30
 _BASE58_ID = re.compile(r"12D3Koo[1-9A-HJ-NP-Za-km-z]{45}")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -63,6 +65,28 @@ def one_of(*known: str) -> Callable[[object], str]:
     return read
 
 
+def octal(value: object) -> int:
+    """Read a umask: `077`, `0o022`."""
+    match = re.fullmatch(r"(?:0o?)?([0-7]{1,3})", str(value).strip())
+    if match is None:
+        raise ValueError(f'"{value}" is no umask; write it in quotes, as "077"')
+    return int(match[1], 8)
+
+
+def command_line(value: object) -> tuple[str, ...]:
+    """Read a command: a list of words, or one text with a shell's quotes (but no shell)."""
+    if isinstance(value, list):
+        words = [str(word) for word in value]
+    else:
+        try:
+            words = shlex.split(str(value))
+        except ValueError:
+            raise ValueError("has an open quote; close it, or write the words as a list") from None
+    if not words or not words[0]:
+        raise ValueError("is empty; give the program and its arguments")
+    return tuple(words)
+
+
 def switch(value: object) -> bool:
     """Read true or false."""
     word = str(value).strip().lower()
@@ -80,6 +104,14 @@ def size(value: object) -> int:
     if not 1024 <= count <= _LARGEST_BODY:
         raise ValueError("must be between 1KiB and 1GiB")
     return count
+
+
+def size_of_anything(value: object) -> int:
+    """Read any size in bytes, of memory or of a disk: `6.5GiB`, `500MB`, `0`."""
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)", str(value).strip().lower())
+    if match is None or match[2] not in _LARGE_SIZES:
+        raise ValueError(f'"{value}" is no size; write 6.5GiB, 500MB or a number of bytes')
+    return round(float(match[1]) * _LARGE_SIZES[match[2]])
 
 
 def address(value: object) -> tuple[str, int]:
