@@ -1,0 +1,311 @@
+"""What a person does with the launcher: launch, stop, restart; and what it knows of the nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import secrets
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from swarm_exporter.config import Config
+from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, slug, write_private
+from swarm_exporter.launcher.nodes import LaunchNode
+from swarm_exporter.launcher.processes import ProcessTable, describe, end_tree
+from swarm_exporter.launcher.spec import NodeSpec, Settings, node_spec
+from swarm_exporter.launcher.state import LauncherState, State, load_state
+from swarm_exporter.launcher.supervisord import COMMAND, RUNNER, Supervisor
+
+_LOCK_SECONDS = 60.0
+_HANDLED_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+#: Ended or waiting: nothing of it runs.
+_AT_REST = (State.STOPPED, State.BACKOFF, State.FATAL, State.EXITED, State.UNKNOWN)
+
+#: Called again and again while something is awaited.
+Progress = Callable[[LauncherState], None]
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `launch` changed. Names of nodes, in their order."""
+
+    started_supervisor: bool
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    #: They are no longer named and still run.
+    left_running: tuple[str, ...]
+
+
+class Launcher:
+    """The launcher of one state folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Name it; nothing is started or asked."""
+        self.files = LauncherFiles(state_dir)
+        self.supervisor = Supervisor(self.files)
+
+    def state(self) -> LauncherState | None:
+        """Return what the policy wrote last, or None where nothing was launched here."""
+        return load_state(self.files.state)
+
+    def launch(
+        self,
+        nodes: Sequence[LaunchNode],
+        config: Config,
+        *,
+        reserve: int,
+        measured: int | None = None,
+        plan_env: Callable[[LaunchNode], Mapping[str, str]] = lambda _: {},
+        after_submit: bool = False,
+        keep_stopped: bool = False,
+    ) -> Changes:
+        """Start what does not run, restart what has changed, and leave the rest alone.
+
+        Returns once the policy has taken it in; the nodes start one after another from then on.
+        Raises SwarmExporterError.
+        """
+        with self._exclusive():
+            known = {spec.name: spec for spec in self._known_specs()}
+            state = self.state() or LauncherState()
+            specs = []
+            for node in nodes:
+                before = known.get(node.name)
+                spec = node_spec(
+                    node,
+                    config.launcher,
+                    slug=slug(node.name),
+                    marker=before.marker if before else secrets.token_hex(8),
+                    memory=measured,
+                )
+                planned = {k: v for k, v in plan_env(node).items() if k not in node.own_env}
+                spec = msgspec.structs.replace(spec, env={**planned, **spec.env})
+                specs.append(spec)
+            named = [spec.name for spec in specs]
+            left = [
+                spec
+                for name, spec in known.items()
+                if name not in named and name in state.nodes and state.nodes[name].runs
+            ]
+            running = self.supervisor.answers()
+            changed = [
+                s.name
+                for s in specs
+                if s.name in known
+                and known[s.name] != s
+                and s.name in state.nodes
+                and state.nodes[s.name].runs
+            ]
+            self._write([*specs, *left], config, reserve)
+            if running:
+                self.supervisor.add_programs()
+            else:
+                self.supervisor.start()
+            wanted = [
+                name
+                for name in named
+                if not (keep_stopped and name in state.nodes and not state.nodes[name].wanted)
+            ]
+            self.command("configure", wanted)
+            if changed:
+                self.command("restart", changed, reason="changed", after_submit=after_submit)
+            return Changes(
+                started_supervisor=not running,
+                added=tuple(n for n in named if n not in known),
+                changed=tuple(changed),
+                unchanged=tuple(n for n in named if n in known and n not in changed),
+                left_running=tuple(spec.name for spec in left),
+            )
+
+    def command(self, do: str, nodes: Sequence[str], **more: Any) -> None:  # noqa: ANN401 - JSON
+        """Hand a command to the policy and wait until it has taken it in."""
+        command = {"id": secrets.token_hex(4), "do": do, "nodes": list(nodes), **more}
+        try:
+            self.supervisor.call("sendRemoteCommEvent", COMMAND, json.dumps(command))
+        except (OSError, xmlrpc.client.Fault) as error:
+            raise SwarmExporterError(
+                f"the supervisor does not take the command ({error}); look at "
+                f"{self.files.supervisor_log}"
+            ) from None
+        self._await(
+            lambda state: state.handled == command["id"],
+            _HANDLED_SECONDS,
+            f"the launcher did not take in the command; look at {self.files.policy_log}",
+        )
+
+    def stop(self, names: Sequence[str] | None, progress: Progress = lambda _: None) -> list[str]:
+        """Stop nodes, or all of them and the supervisor; return the names of those that ran.
+
+        Nothing of them is left when it returns. Raises SwarmExporterError where something is.
+        """
+        with self._exclusive():
+            if not self.supervisor.answers():
+                return self._end_orphans(names)
+            state = self.state() or LauncherState()
+            chosen = [name for name in names or state.nodes if name in state.nodes]
+            ran = [name for name in chosen if state.nodes[name].runs]
+            self.command("stop", chosen)
+            specs = [self._spec(name) for name in chosen]
+            longest = max((spec.stop_grace for spec in specs if spec), default=0.0) + 60.0
+            self._await(
+                lambda now: all(now.nodes[name].state in _AT_REST for name in chosen),
+                longest,
+                f"a node did not end; look at {self.files.policy_log}",
+                progress,
+            )
+            if names is None:
+                self.supervisor.shut_down()
+            self._refuse_remains(chosen)
+            return ran
+
+    def restart(self, names: Sequence[str], *, after_submit: bool = False) -> None:
+        """Restart nodes, now or each after its next submission."""
+        self.command("restart", names, reason="requested", after_submit=after_submit)
+
+    def orphans(self) -> list[str]:
+        """Return the nodes that run although no supervisor does: that one was killed."""
+        return [
+            str(content["name"])
+            for files in self.files.nodes()
+            if files.is_held() and (content := read_json(files.spec)) is not None
+        ]
+
+    def is_orphaned(self) -> bool:
+        """Tell whether nodes run without a supervisor."""
+        return not self.supervisor.answers() and bool(self.orphans())
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _write(self, specs: Sequence[NodeSpec], config: Config, reserve: int) -> None:
+        try:
+            for spec in specs:
+                folder = self.files.node(spec.name).folder
+                folder.mkdir(mode=0o700, exist_ok=True)
+                write_private(self.files.node(spec.name).spec, msgspec.json.encode(spec))
+            settings = Settings(
+                nodes=tuple(spec.name for spec in specs),
+                ramp_interval=config.launcher.ramp_interval,
+                reserve=reserve,
+                look_interval=config.launcher.look_interval,
+                restart=config.launcher.restart,
+                watchdog=config.launcher.watchdog,
+                exporter_url=exporter_url(config),
+            )
+            write_private(self.files.settings, msgspec.json.encode(settings))
+            self.supervisor.write_config(specs)
+        except OSError as error:
+            raise SwarmExporterError(
+                f"{self.files.root} cannot be written ({(error.strerror or '').lower()}); make "
+                "room, or give another --state-dir"
+            ) from None
+
+    def _known_specs(self) -> list[NodeSpec]:
+        return [spec for files in self.files.nodes() if (spec := _read_spec(files)) is not None]
+
+    def _spec(self, name: str) -> NodeSpec | None:
+        return _read_spec(self.files.node(name))
+
+    def _await(
+        self,
+        reached: Callable[[LauncherState], bool],
+        seconds: float,
+        problem: str,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            state = self.state()
+            if state is not None:
+                progress(state)
+                if reached(state):
+                    return
+            if time.monotonic() > deadline:
+                raise SwarmExporterError(problem)
+            time.sleep(_LOOK_SECONDS)
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Let one command at a time change anything; the second waits for the first."""
+        self.files.prepare()
+        deadline = time.monotonic() + _LOCK_SECONDS
+        with self.files.lock.open("a") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise SwarmExporterError(
+                            "another swarm-exporter command works on these nodes; try again when "
+                            "it has ended"
+                        ) from None
+                    time.sleep(_LOOK_SECONDS)
+            yield
+
+    def _end_orphans(self, names: Sequence[str] | None) -> list[str]:
+        """End nodes whose supervisor is gone, by their runners, then whatever is left."""
+        specs = [s for s in self._known_specs() if names is None or s.name in names]
+        ended = []
+        for spec in specs:
+            runner = self._runner(spec)
+            if runner is not None:
+                ended.append(spec.name)
+                with contextlib.suppress(psutil.Error):
+                    runner.terminate()
+        for spec in specs:
+            deadline = time.monotonic() + spec.stop_grace + 30.0
+            while self.files.node(spec.name).is_held() and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
+            if end_tree(spec.marker, [], spec.stop_grace):
+                continue
+        self._refuse_remains([spec.name for spec in specs])
+        return ended
+
+    def _runner(self, spec: NodeSpec) -> psutil.Process | None:
+        """Return the runner that holds a node's lock, where one does."""
+        files = self.files.node(spec.name)
+        run = read_json(files.run)
+        if run is None or not files.is_held():
+            return None
+        table = ProcessTable()
+        table.look()
+        pid = int(run["runner"])
+        return psutil.Process(pid) if table.has(pid, RUNNER) else None
+
+    def _refuse_remains(self, names: Sequence[str]) -> None:
+        table = ProcessTable()
+        table.look()
+        for name in names:
+            spec = self._spec(name)
+            remains = table.members(spec.marker) if spec is not None else []
+            if remains:
+                raise SwarmExporterError(
+                    f"node {name}: {describe(remains)} could not be ended; end it by hand"
+                )
+
+
+def exporter_url(config: Config) -> str:
+    """Return where an exporter of this configuration answers on this machine."""
+    host = config.listen_host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return (
+        f"http://[{host}]:{config.listen_port}"
+        if ":" in host
+        else (f"http://{host}:{config.listen_port}")
+    )
+
+
+def _read_spec(files: NodeFiles) -> NodeSpec | None:
+    try:
+        return msgspec.json.decode(files.spec.read_bytes(), type=NodeSpec)
+    except (OSError, msgspec.DecodeError):
+        return None

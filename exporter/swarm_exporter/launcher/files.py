@@ -1,0 +1,127 @@
+"""Where the launcher keeps what: one private folder, and one below it for each node."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from swarm_exporter.errors import SwarmExporterError
+
+#: A unix socket's path may have 104 bytes on macOS and 108 on Linux, the last of them zero;
+#: supervisord makes it under a longer name first.
+_LONGEST_SOCKET_PATH = 84
+
+
+class LauncherFiles:
+    """The launcher's folder, for one state folder of one person."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Name the files; nothing is made before `prepare`."""
+        self.root = state_dir / "launcher"
+        self.settings = self.root / "launcher.json"
+        self.state = self.root / "state.json"
+        self.lock = self.root / "launch.lock"
+        self.supervisor_config = self.root / "supervisord.conf"
+        self.supervisor_log = self.root / "supervisord.log"
+        self.policy_log = self.root / "policy.log"
+        self.pid = self.root / "supervisord.pid"
+        self.socket = self._socket()
+
+    def node(self, name: str) -> NodeFiles:
+        """Return the files of one node."""
+        return NodeFiles(self.root / "nodes" / slug(name))
+
+    def nodes(self) -> list[NodeFiles]:
+        """Return the files of every node that was ever set up here."""
+        folder = self.root / "nodes"
+        return [NodeFiles(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+    def prepare(self) -> None:
+        """Make the folders, for nobody else to look into. Raises SwarmExporterError."""
+        for folder in (self.root, self.root / "nodes", self.socket.parent):
+            private_folder(folder)
+
+    def _socket(self) -> Path:
+        path = self.root / "supervisor.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+            return path
+        short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"swarm-exporter-{os.getuid()}-{short}" / "s.sock"
+
+
+class NodeFiles:
+    """The launcher's files of one node; they hold its secrets (answers, variables, login)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the files; nothing is made."""
+        self.folder = folder
+        self.spec = folder / "spec.json"
+        #: Held by the runner while the node runs: no second copy can start.
+        self.lock = folder / "lock"
+        self.run = folder / "run.json"
+        self.exit = folder / "exit.json"
+        self.login = folder / "login"
+        self.errors = folder / "runner.log"
+
+    def is_held(self) -> bool:
+        """Tell whether a runner holds the lock, that is, lives."""
+        try:
+            with self.lock.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+def slug(name: str) -> str:
+    """Return a node's name as a file's and a program's name; different names stay different."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    if plain == name:
+        return f"node-{name}"
+    return f"node-{plain[:32]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def private_folder(folder: Path) -> None:
+    """Make `folder` with mode 0700. Raises SwarmExporterError where it is not ours alone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise SwarmExporterError(
+                f"{folder} belongs to somebody else; remove it, or give another --state-dir"
+            )
+        folder.chmod(0o700)
+    except OSError as error:
+        raise SwarmExporterError(
+            f"{folder} cannot be made ({(error.strerror or '').lower()}); give another --state-dir"
+        ) from None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 whole or not at all. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(name, path)  # noqa: PTH105 - mkstemp gives text
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file, or None where there is no whole one."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

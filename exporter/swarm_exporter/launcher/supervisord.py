@@ -1,0 +1,212 @@
+"""supervisord: its configuration, its start, and its XML-RPC interface on a unix socket.
+
+It keeps the processes; when one is started or ended is the policy's business (policy.py), so every
+program here is `autostart=false`, `autorestart=false`. Facts: Supervisor 4.3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.launcher.files import LauncherFiles, write_private
+from swarm_exporter.launcher.spec import NodeSpec
+
+#: The `type` of the events that carry a person's commands to the policy.
+COMMAND = "swarm-exporter"
+#: The module that is every node's parent.
+RUNNER = "swarm_exporter.launcher.runner"
+_ANSWER_SECONDS = 20.0
+#: What a runner needs beyond a node's own grace to end it by force and to tidy up.
+_RUNNER_SECONDS = 25
+_START_SECONDS = 30.0
+
+
+class Supervisor:
+    """The supervisord of one launcher folder, running or not."""
+
+    def __init__(self, files: LauncherFiles) -> None:
+        """Name it; nothing is asked."""
+        self._files = files
+        self._proxy = xmlrpc.client.ServerProxy("http://supervisor", _Transport(files.socket))
+
+    def answers(self) -> bool:
+        """Tell whether it runs. A socket that nobody listens on is a stale one."""
+        try:
+            self.call("getState")
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+            return False
+        return True
+
+    def call(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - XML-RPC
+        """Call a method of supervisord's. Raises OSError where nobody answers, or Fault."""
+        try:
+            return getattr(self._proxy.supervisor, method)(*arguments)
+        except http.client.HTTPException as error:
+            raise OSError(f"no answer ({type(error).__name__})") from None
+
+    def states(self) -> dict[str, str]:
+        """Return supervisord's word for each program, by its name."""
+        return {info["name"]: info["statename"] for info in self.call("getAllProcessInfo")}
+
+    def write_config(self, specs: Sequence[NodeSpec]) -> None:
+        """Write its configuration for these nodes."""
+        write_private(self._files.supervisor_config, _config(self._files, specs).encode())
+
+    def add_programs(self) -> None:
+        """Take in programs that were added to its configuration."""
+        ((added, _, _),) = self.call("reloadConfig")
+        for name in added:
+            self.call("addProcessGroup", name)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it apart from this terminal, and wait until it answers.
+
+        Raises SwarmExporterError with the end of its log.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            self._files.socket.unlink()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"],
+            cwd=self._files.root,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SwarmExporterError(
+                    f"the supervisor does not start: {_last_line(self._files.supervisor_log)}; "
+                    f"the whole log is {self._files.supervisor_log}"
+                )
+            time.sleep(0.05)
+        return process
+
+    def shut_down(self) -> None:
+        """End it, and wait until it is gone."""
+        pid = int(self.call("getPID"))
+        with contextlib.suppress(OSError, xmlrpc.client.Error):
+            self.call("shutdown")
+        deadline = time.monotonic() + _START_SECONDS
+        while _is_alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+class _Transport(xmlrpc.client.Transport):
+    """XML-RPC over a unix socket, with a bound on every wait."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ANN401
+        del host  # The socket's path says where.
+        # Not kept: supervisord may have been started anew since.
+        return _Connection(self._path)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_ANSWER_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_ANSWER_SECONDS)
+        self.sock.connect(os.fspath(self._path))
+
+
+def _config(files: LauncherFiles, specs: Sequence[NodeSpec]) -> str:
+    """Return the file. Paths are relative to the launcher's folder, where supervisord runs."""
+    python = '"' + sys.executable.replace("%", "%%") + '"'
+    parts = [
+        f"""[unix_http_server]
+file={str(files.socket).replace("%", "%%")}
+chmod=0600
+
+[supervisord]
+identifier=swarm-exporter
+logfile={files.supervisor_log.name}
+logfile_maxbytes=5MB
+logfile_backups=2
+pidfile={files.pid.name}
+nocleanup=true
+silent=true
+umask=077
+minfds=256
+minprocs=100
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[eventlistener:policy]
+command={python} -m swarm_exporter.launcher.listener .
+events=PROCESS_STATE,REMOTE_COMMUNICATION
+buffer_size=1000
+autorestart=true
+startsecs=0
+stdout_logfile=NONE
+stderr_logfile={files.policy_log.name}
+stderr_logfile_maxbytes=5MB
+stderr_logfile_backups=2
+stopwaitsecs=10
+"""
+    ]
+    parts += [
+        f"""[program:{spec.slug}]
+command={python} -m {RUNNER} nodes/{spec.slug}
+autostart=false
+autorestart=false
+startsecs=0
+startretries=0
+stopsignal=TERM
+stopwaitsecs={round(spec.stop_grace) + _RUNNER_SECONDS}
+stdout_logfile=NONE
+stderr_logfile=nodes/{spec.slug}/runner.log
+stderr_logfile_maxbytes=1MB
+stderr_logfile_backups=1
+"""
+        for spec in specs
+    ]
+    return "\n".join(parts)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables that nodes inherit: a person's own, whatever shell they came from."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
+
+
+def _last_line(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip().splitlines()[-1]
+    except (OSError, IndexError):
+        return "it left no log"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        # Our own child stays a zombie until it is waited for.
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
