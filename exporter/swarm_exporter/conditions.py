@@ -14,6 +14,7 @@ from swarm_exporter.model import (
     Condition,
     Earnings,
     Identity,
+    NodeProcess,
     SourceStatus,
     Standing,
     Verdict,
@@ -22,6 +23,11 @@ from swarm_exporter.reasons import ACTION, MEANING
 
 #: Upstream's own health route calls its data too old after this time (v0.2 to v0.4.4).
 FROZEN_AFTER_SECONDS = 300.0
+#: So many ends in a row are a loop.
+CRASH_LOOP_ENDS = 3
+#: A node that is so many rounds behind the swarm takes longer than the swarm waits.
+TOO_SLOW_ROUNDS = 2
+ACTION_NO_BOARD = "Give the address of a leaderboard with --api-port or --api-url."
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     identified: bool
     conflicts: tuple[str, ...]
     leaderboard: SourceStatus | None
+    #: What runs of it on this machine; None where that is not known.
+    process: NodeProcess | None = None
     board: Board | None
     standing: Standing | None
     earnings: Earnings
@@ -49,10 +57,17 @@ def judge(facts: Facts) -> Verdict:
             f"node {others} is the same peer of the swarm",
             "Give each node its own folder with its own swarm.pem, or correct peer_id.",
         )
+    if facts.process is not None:
+        verdict = _judge_process(facts.process, facts.now)
+        if verdict is not None:
+            return verdict
     status = facts.leaderboard
     if status is None:
         return Verdict(Condition.UNKNOWN, "the first answer is still awaited")
     if not status.up or facts.board is None:
+        verdict = _judge_submissions(facts.process, facts) if facts.process else None
+        if verdict is not None:
+            return verdict
         if status.reason is None:
             return Verdict(Condition.UNKNOWN, "the last answer is too old to count")
         return Verdict(Condition.UNKNOWN, MEANING[status.reason], ACTION[status.reason])
@@ -64,6 +79,79 @@ def judge(facts: Facts) -> Verdict:
             "listed below.",
         )
     return _judge_by_board(facts, facts.board)
+
+
+def _judge_process(process: NodeProcess, now: float) -> Verdict | None:
+    """Return the condition of a node that does not train, or None where it does."""
+    if process.state == "stopped":
+        return Verdict(Condition.STOPPED, process.reason, "Start it with `swarm-exporter launch`.")
+    if process.state == "fatal":
+        looping = process.failures >= CRASH_LOOP_ENDS
+        return Verdict(
+            Condition.CRASH_LOOPING if looping else Condition.DOWN,
+            process.reason,
+            "Look at `swarm-exporter logs`, mend what it says, then `swarm-exporter restart`.",
+        )
+    if process.state in ("backoff", "exited"):
+        looping = process.failures >= CRASH_LOOP_ENDS
+        wait = process.next_start - now if process.next_start is not None else 0.0
+        again = f"; it is started again in {format_duration(max(wait, 1.0))}"
+        return Verdict(
+            Condition.CRASH_LOOPING if looping else Condition.DOWN,
+            process.reason + again,
+            "Look at `swarm-exporter logs` for what ended it." if process.failures else "",
+        )
+    if process.question:
+        return Verdict(
+            Condition.DOWN,
+            f'its command asks "{process.question}", and nobody has configured an answer',
+            "Add the question under `prompts` of a profile of your own, then restart the node.",
+        )
+    if process.waiting_login:
+        port = process.login_port
+        where = f" at http://localhost:{port}" if port is not None else ""
+        return Verdict(
+            Condition.WAITING_LOGIN,
+            "its command waits for a person to log in",
+            f"Log in{where}; from another computer: ssh -L {port}:localhost:{port} to this one."
+            if port is not None
+            else "Log in as the node's log says.",
+        )
+    if process.trainer_up is False:
+        return Verdict(
+            Condition.DOWN,
+            process.reason or "no trainer runs",
+            "Wait: the launcher sees to it."
+            if process.launched and process.state == "starting"
+            else "Start it with `swarm-exporter launch`.",
+        )
+    if process.state == "starting":
+        return Verdict(Condition.TRAINING, process.reason)
+    return None
+
+
+def _judge_submissions(process: NodeProcess, facts: Facts) -> Verdict | None:
+    """Judge by what the trainer hands in where no board tells (RL Swarm v0.5 and later)."""
+    if process.trainer_up is not True:
+        return None
+    age = _age(facts.now, process.last_submit)
+    if age is not None and age <= facts.stall_after:
+        return Verdict(Condition.EARNING)
+    if age is not None:
+        return Verdict(
+            Condition.TRAINING,
+            f"its trainer runs, but has handed nothing in for {format_duration(age)}",
+            "Look at the node's log for refused submissions, and at its login.",
+        )
+    return Verdict(
+        Condition.TRAINING,
+        "its trainer runs; whether it earns is not known yet: it has handed nothing in, and no "
+        "leaderboard answers",
+        "Nothing to do, unless you have a leaderboard: RL Swarm v0.5.7 and later hand in every 3 "
+        "hours."
+        if process.submit_period
+        else ACTION_NO_BOARD,
+    )
 
 
 def _judge_by_board(facts: Facts, board: Board) -> Verdict:
@@ -100,6 +188,15 @@ def _judge_absence(board: Board) -> Verdict:
 
 
 def _judge_earnings(facts: Facts, standing: Standing, board: Board) -> Verdict:
+    if standing.recorded is not None and board.clock is not None:
+        behind = board.clock.round - standing.recorded.round
+        if behind >= TOO_SLOW_ROUNDS and board.clock.stage >= 0:
+            return Verdict(
+                Condition.TOO_SLOW,
+                f"last recorded in round {standing.recorded.round}, while the swarm is in round "
+                f"{board.clock.round}",
+                "Give it more of the machine: fewer nodes, or a smaller model.",
+            )
     if standing.recorded is None:
         return Verdict(
             Condition.UNKNOWN,

@@ -108,6 +108,46 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     score_history: Mapping[str, tuple[Point, ...]] = {}
 
 
+class NodeProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs of one node on this machine. Times are Unix seconds; unknown is None."""
+
+    #: The launcher's word (launcher/state.py): stopped, starting, running, backoff, fatal, …
+    state: str
+    #: Why, one sentence for a person; empty where there is nothing to say.
+    reason: str = ""
+    since: float | None = None
+    #: False where it was not started by the launcher: it is watched and left alone.
+    launched: bool = True
+    profile: str = ""
+    #: When its command, or its trainer where somebody else started it, was started.
+    started: float | None = None
+    #: Whether the trainer itself runs, not only the script around it.
+    trainer_up: bool | None = None
+    waiting_login: bool = False
+    #: A question of its command that nobody has configured an answer to.
+    question: str = ""
+    #: Where a person logs in; None where the profile names no port for it.
+    login_port: int | None = None
+    #: Ends in a row without a healthy time between them.
+    failures: int = 0
+    next_start: float | None = None
+    restarts: Mapping[str, int] = {}
+    #: Why a restart waits for the next submission; empty where none does.
+    postponed: str = ""
+    submit_period: float | None = None
+    last_submit: float | None = None
+    submits: Mapping[str, int] = {}
+    next_submit: float | None = None
+    #: Since when what was earned is not submitted: what a restart would lose.
+    unsubmitted_since: float | None = None
+
+
+class Processes(msgspec.Struct, frozen=True):
+    """What runs of each node, by its name; a node of which nothing is known is absent."""
+
+    nodes: Mapping[str, NodeProcess]
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What one poll of one source returned, with the time it was taken."""
 
@@ -116,7 +156,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     #: How long the poll took, seconds.
     duration: float
     #: The facts, or None where the poll failed.
-    value: Board | Identity | None
+    value: Board | Identity | Processes | None
     #: Why it failed; None where it did not.
     failure: Reason | None = None
     #: What is wrong, for the log and the page; never holds a secret.
@@ -195,6 +235,8 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     board: Board | None
     standing: Standing | None
     earnings: Earnings
+    #: None where nothing is known of its processes.
+    process: NodeProcess | None = None
     verdict: Verdict
     sources: tuple[SourceStatus, ...]
 

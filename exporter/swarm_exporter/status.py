@@ -9,7 +9,7 @@ import msgspec
 
 from swarm_exporter import __version__
 from swarm_exporter.addresses import redact_url
-from swarm_exporter.model import Board, NodeView, Snapshot, SourceStatus
+from swarm_exporter.model import Board, NodeProcess, NodeView, Snapshot, SourceStatus
 from swarm_exporter.reasons import ACTION
 
 
@@ -23,6 +23,30 @@ class SourceLine(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     duration_seconds: float | None
     last_success: float | None
+
+
+class ProcessLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs of one node on this machine."""
+
+    #: The launcher's word: stopped, starting, running, backoff, stopping, fatal, unknown.
+    state: str
+    reason: str
+    since: float | None
+    #: False where somebody else started it.
+    launched: bool
+    profile: str
+    started: float | None
+    trainer_up: bool | None
+    restarts: dict[str, int]
+    next_start: float | None
+    #: Why a restart waits for the next submission; empty where none does.
+    postponed: str
+    submit_period_seconds: float | None
+    last_submit: float | None
+    next_submit: float | None
+    #: Since when what was earned is not submitted: what a restart loses.
+    unsubmitted_since: float | None
+    submits: dict[str, int]
 
 
 class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +77,8 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     recorded_round: int | None
     recorded_stage: int | None
     data_timestamp: float | None
+    #: Null where nothing is known of its processes.
+    process: ProcessLine | None
     sources: list[SourceLine]
 
 
@@ -142,7 +168,28 @@ def _node_line(view: NodeView) -> NodeLine:
         recorded_round=recorded.round if recorded else None,
         recorded_stage=recorded.stage if recorded else None,
         data_timestamp=board.data_timestamp if board else None,
+        process=_process_line(view.process) if view.process is not None else None,
         sources=[_source_line(status) for status in view.sources],
+    )
+
+
+def _process_line(process: NodeProcess) -> ProcessLine:
+    return ProcessLine(
+        state=process.state,
+        reason=process.reason,
+        since=process.since,
+        launched=process.launched,
+        profile=process.profile,
+        started=process.started,
+        trainer_up=process.trainer_up,
+        restarts=dict(process.restarts),
+        next_start=process.next_start,
+        postponed=process.postponed,
+        submit_period_seconds=process.submit_period,
+        last_submit=process.last_submit,
+        next_submit=process.next_submit,
+        unsubmitted_since=process.unsubmitted_since,
+        submits=dict(process.submits),
     )
 
 

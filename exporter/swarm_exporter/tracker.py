@@ -24,7 +24,9 @@ from swarm_exporter.model import (
     Identity,
     IdentityOrigin,
     Node,
+    NodeProcess,
     NodeView,
+    Processes,
     Reading,
     Snapshot,
     SourceStatus,
@@ -88,6 +90,8 @@ class Tracker:
         #: The identities completed by what a board said, with what they were completed from.
         self._resolved: dict[str, tuple[Identity, Identity]] = {}
         self._boards: dict[str, _FreshBoard] = {}
+        self._processes: dict[str, NodeProcess] = {}
+        self._processes_expire = 0.0
         self._watches: dict[str, SwarmWatch] = {}
         self._conflicts: dict[str, tuple[str, ...]] = {}
         self._snapshot: Snapshot | None = None
@@ -148,6 +152,9 @@ class Tracker:
                 expires = reading.time + 2 * target.interval + self._config.timeout
                 self._boards[target.key] = _FreshBoard(reading.value, expires)
                 learned = self._account(target, reading.value, reading.time)
+            elif isinstance(reading.value, Processes):
+                self._processes = dict(reading.value.nodes)
+                self._processes_expire = reading.time + 2 * target.interval + self._config.timeout
             elif target.key in self._boards:
                 del self._boards[target.key]
             if known != [self._resolved_identity(node) for node in target.nodes]:
@@ -278,7 +285,11 @@ class Tracker:
 
     def _build(self, now: float) -> Snapshot:
         fresh = {api: held for api, held in self._boards.items() if now < held.expires}
-        self._expires = min((held.expires for held in fresh.values()), default=float("inf"))
+        processes = self._processes if now < self._processes_expire else {}
+        expiries = [held.expires for held in fresh.values()]
+        if processes:
+            expiries.append(self._processes_expire)
+        self._expires = min(expiries, default=float("inf"))
         nodes = self._config.nodes
         boards = {n.name: fresh[n.api].board if n.api in fresh else None for n in nodes}
         swarm_last_increase = self._swarm_last_increase()
@@ -301,6 +312,7 @@ class Tracker:
                 identified=identity.known and not problem,
                 conflicts=self._conflicts.get(node.name, ()),
                 leaderboard=next((s for s in sources if s.source == "leaderboard"), None),
+                process=processes.get(node.name),
                 board=boards[node.name],
                 standing=standing,
                 earnings=earnings,
@@ -316,6 +328,7 @@ class Tracker:
                     board=facts.board,
                     standing=standing,
                     earnings=facts.earnings,
+                    process=facts.process,
                     verdict=conditions.judge(facts),
                     sources=sources,
                 )

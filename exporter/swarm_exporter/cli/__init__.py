@@ -18,7 +18,11 @@ from swarm_exporter.errors import FlagError, SwarmExporterError
 COMMANDS = {
     "serve": "Export nodes to Prometheus (the default command).",
     "check": "Validate the configuration without starting anything.",
+    "launch": "Start the nodes one after another, and keep them running.",
     "status": "Show what each node earns, in the terminal.",
+    "logs": "Show the nodes' logs, merged.",
+    "restart": "Restart nodes, at once or after their next submission.",
+    "stop": "Stop nodes and everything they have started.",
     "demo": "Run a simulated swarm, and the exporter on it.",
     "completion": "Print the completion script for a shell.",
 }
@@ -30,6 +34,7 @@ Examples:
   swarm-exporter --instances 3          export the nodes on ports 3000, 3001, 3002
   swarm-exporter --api-port 8000        one node whose swarm API is on port 8000
   swarm-exporter --config swarm.yml     the nodes that a file names
+  swarm-exporter launch --instances 3   start three nodes, one after another
   swarm-exporter demo                   no node yet? a simulated swarm
   swarm-exporter status --watch         the table in the terminal
 """

@@ -33,7 +33,14 @@ _ASCII_BARS = "_.:-=+*#"
 _FIGURES = {"Rank", "Earned", "Per hour", "API reward", "Last earned"}
 _WIDEST_PEER = 26
 #: Below this width of the terminal a column is left out.
-_WIDTHS = {"API reward": 130, "Stage by stage": 118, "Last earned": 96, "Per hour": 84, "Peer": 72}
+_WIDTHS = {
+    "API reward": 140,
+    "Up": 106,
+    "Stage by stage": 118,
+    "Last earned": 96,
+    "Per hour": 84,
+    "Peer": 72,
+}
 
 
 def status_table(status: StatusDocument, console: Console, problem: str = "") -> RenderableType:
@@ -47,6 +54,7 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
         "Node": lambda n: plain(n.node),
         "Peer": lambda n: plain(n.nickname or n.peer_id or "-"),
         "State": lambda n: _state(n.condition, fancy=fancy),
+        "Up": lambda n: _uptime(n, status.time),
         "Rank": _rank,
         "Earned": lambda n: _number(n.earned),
         "Per hour": lambda n: _number(n.earned_per_hour),
@@ -54,6 +62,8 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
         "API reward": lambda n: _number(n.cumulative_reward),
         "Last earned": lambda n: _ago(n.last_increase, status.time),
     }
+    if all(node.process is None for node in status.nodes):
+        del columns["Up"]
     shown = [title for title in columns if console.width >= _WIDTHS.get(title, 0)]
     for title in shown:
         cells = [columns[title](node) for node in status.nodes]
@@ -70,6 +80,7 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
         Text(),
         table,
         *(_trouble(node, *fault) for node in status.nodes for fault in _faults(node)),
+        *(line for node in status.nodes for line in _submission(node, status.time)),
         *_refusal(status),
         *_notice(problem),
     )
@@ -126,6 +137,29 @@ def _trouble(node: NodeLine, fault: str, action: str) -> Text:
     line = Text("\nnode ").append_text(plain(node.node)).append(": ")
     line.append(plain(fault).plain, style="bold").append(".")
     return line.append_text(plain(f" {action}".rstrip()))
+
+
+def _uptime(node: NodeLine, now: float) -> Text:
+    """Return how long a node has run, and how often it was started again."""
+    process = node.process
+    if process is None or process.started is None:
+        return Text("-" if process is None else process.state)
+    text = Text(format_duration(max(round(now - process.started), 1)))
+    restarts = sum(process.restarts.values())
+    return text.append(f" ({restarts} restarts)" if restarts else "")
+
+
+def _submission(node: NodeLine, now: float) -> list[Text]:
+    """Return what a restart of the node would cost now, where that is known."""
+    process = node.process
+    if process is None or process.next_submit is None or process.unsubmitted_since is None:
+        return []
+    loss = format_duration(max(now - process.unsubmitted_since, 1.0))
+    wait = process.next_submit - now
+    when = f"next submit in {format_duration(wait)}" if wait > 0 else "a submission is due"
+    line = Text("\nnode ").append_text(plain(node.node)).append(f": {when}; ")
+    line.append(f"a restart now loses {loss} of reward")
+    return [line.append(" (a restart waits for it)" if process.postponed else "")]
 
 
 def _refusal(status: StatusDocument) -> list[Text]:

@@ -21,7 +21,7 @@ from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, s
 from swarm_exporter.launcher.nodes import LaunchNode
 from swarm_exporter.launcher.processes import ProcessTable, describe, end_tree
 from swarm_exporter.launcher.spec import NodeSpec, Settings, node_spec
-from swarm_exporter.launcher.state import LauncherState, State, load_state
+from swarm_exporter.launcher.state import LauncherState, State, load_state, save_state
 from swarm_exporter.launcher.supervisord import COMMAND, RUNNER, Supervisor
 
 _LOCK_SECONDS = 60.0
@@ -141,10 +141,17 @@ class Launcher:
             f"the launcher did not take in the command; look at {self.files.policy_log}",
         )
 
-    def stop(self, names: Sequence[str] | None, progress: Progress = lambda _: None) -> list[str]:
+    def stop(
+        self,
+        names: Sequence[str] | None,
+        progress: Progress = lambda _: None,
+        *,
+        remember: bool = False,
+    ) -> list[str]:
         """Stop nodes, or all of them and the supervisor; return the names of those that ran.
 
-        Nothing of them is left when it returns. Raises SwarmExporterError where something is.
+        With `remember` they count as wanted still, as where the machine is shut down. Nothing of
+        them is left when it returns. Raises SwarmExporterError where something is.
         """
         with self._exclusive():
             if not self.supervisor.answers():
@@ -152,6 +159,7 @@ class Launcher:
             state = self.state() or LauncherState()
             chosen = [name for name in names or state.nodes if name in state.nodes]
             ran = [name for name in chosen if state.nodes[name].runs]
+            wanted = [name for name in chosen if state.nodes[name].wanted]
             self.command("stop", chosen)
             specs = [self._spec(name) for name in chosen]
             longest = max((spec.stop_grace for spec in specs if spec), default=0.0) + 60.0
@@ -163,6 +171,8 @@ class Launcher:
             )
             if names is None:
                 self.supervisor.shut_down()
+            if remember:
+                self._want_again(wanted)
             self._refuse_remains(chosen)
             return ran
 
@@ -183,6 +193,16 @@ class Launcher:
         return not self.supervisor.answers() and bool(self.orphans())
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _want_again(self, names: Sequence[str]) -> None:
+        """Note, while no policy runs, that nodes were not stopped by a person."""
+        state = self.state()
+        if state is not None:
+            for name in names:
+                state.nodes[name].wanted = True
+                state.nodes[name].reason = "the launcher was stopped"
+            with contextlib.suppress(OSError):
+                save_state(self.files.state, state)
 
     def _write(self, specs: Sequence[NodeSpec], config: Config, reserve: int) -> None:
         try:

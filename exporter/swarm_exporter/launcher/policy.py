@@ -164,7 +164,7 @@ class Policy:
         record.failures += 1
         if final or record.failures > self._settings.restart.attempts:
             self._set(record, State.FATAL, now, problem)
-            record.due = None
+            record.due, record.coming_back = None, False
         else:
             self._back_off(record, now, problem)
 
@@ -202,11 +202,19 @@ class Policy:
             return []
         if not record.wanted:
             return self._stop(record, now, "is being stopped")
+        if record.restarting in _BY_HAND and self._is_one_coming_back(record):
+            return []
         reason = record.restarting or self._reason_to_restart(record, spec, seen, around, now)
         if reason is not None:
             record.restarting, record.postponed = reason, None
+            record.coming_back = reason in _BY_HAND
             return self._stop(record, now, _MEANING[reason])
         return []
+
+    def _is_one_coming_back(self, record: NodeRecord) -> bool:
+        """Tell whether another node is being restarted: they are one after another."""
+        others = (other for other in self.state.nodes.values() if other is not record)
+        return any(other.coming_back and other.wanted for other in others)
 
     def _note_facts(self, record: NodeRecord, spec: NodeSpec, seen: Observed, now: float) -> None:
         if seen.started is not None and seen.started != record.started:
@@ -241,7 +249,7 @@ class Policy:
         trained = now - record.trainer_began if record.trainer_began is not None else 0.0
         by_time = not spec.ready_pattern and trained >= spec.ready_after
         if record.trainer_pid is not None and (seen.ready or by_time):
-            record.ready = now
+            record.ready, record.coming_back = now, False
             self._set(record, State.RUNNING, now)
         elif record.question:
             self._explain(record, f'asks "{record.question}", which nobody has configured')
@@ -344,6 +352,7 @@ class Policy:
                 now,
                 f"{words}, {record.failures} times in a row: not started again",
             )
+            record.coming_back = False
             return
         self._count(record, reason)
         self._back_off(record, now, words)
@@ -432,6 +441,7 @@ class Policy:
         self.state.events = [*self.state.events, (now, record.name, words)][-_MOST_EVENTS:]
 
 
+_BY_HAND = (RestartReason.REQUESTED, RestartReason.CHANGED)
 #: Reasons that tell of a fault of the node: the next start waits longer.
 _FAILURES = (
     RestartReason.EXITED,

@@ -88,6 +88,8 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     restarts: dict[RestartReason, int] = {}
     #: Why it is being stopped, where it is to be started again.
     restarting: RestartReason | None = None
+    #: True from such a stop until it runs again.
+    coming_back: bool = False
     #: A restart that waits for the next submission: why, since when.
     postponed: RestartReason | None = None
     postponed_since: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm_exporter.metrics import exporter, nodes, rewards, sources, swarm
+from swarm_exporter.metrics import exporter, launcher, nodes, rewards, sources, swarm
 from swarm_exporter.metrics.catalogue import Metric
 
 #: Every metric of the program, in the order of the reference.
@@ -10,6 +10,7 @@ CATALOGUE: tuple[Metric, ...] = (
     *rewards.METRICS,
     *swarm.METRICS,
     *nodes.METRICS,
+    *launcher.METRICS,
     *sources.METRICS,
     *exporter.METRICS,
 )

@@ -17,6 +17,7 @@ def _info(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
                 "peer_id": label_value(view.identity.peer_id),
                 "nickname": label_value(view.identity.nickname),
                 "api": redact_url(view.node.api),
+                "profile": label_value(view.process.profile if view.process else None),
                 **view.node.labels,
             },
             1.0,
@@ -37,8 +38,9 @@ METRICS = (
         "swarm_node_info",
         Kind.INFO,
         "Identity of each node, and its own labels from the configuration.",
-        ("node", "peer_id", "nickname", "api"),
+        ("node", "peer_id", "nickname", "api", "profile"),
         _info,
+        "`profile` is the generation that the launcher runs. "
         "Join with `* on(node) group_left(nickname) swarm_node_info`.",
     ),
     Metric(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from swarm_exporter.metrics import exporter, nodes, rewards, sources, swarm
+from swarm_exporter.metrics import exporter, launcher, nodes, rewards, sources, swarm
 from swarm_exporter.metrics.catalogue import Kind, Metric
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 
@@ -24,6 +24,7 @@ _PARTS = (
     ("Rewards", rewards.METRICS),
     ("The swarm", swarm.METRICS),
     ("Nodes", nodes.METRICS),
+    ("The launcher", launcher.METRICS),
     ("Sources", sources.METRICS),
     ("The exporter", exporter.METRICS),
 )

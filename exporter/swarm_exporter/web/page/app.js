@@ -113,6 +113,23 @@ function faults(node) {
   return [[node.reason + details.join(""), node.action]];
 }
 
+/** How long a node has run, how often it was started again, and what a restart would cost. */
+function uptime(process, now) {
+  if (process === null) return [];
+  const restarts = Object.values(process.restarts).reduce((a, b) => a + b, 0);
+  const again = restarts ? `, ${restarts} ${restarts === 1 ? "restart" : "restarts"}` : "";
+  const up = process.started === null ? process.state : `up ${duration(now - process.started)}`;
+  const line = el("span", "line soft", up + again);
+  const reasons = Object.entries(process.restarts).filter(([, count]) => count);
+  line.title = reasons.map(([reason, count]) => `${reason}: ${count}`).join(", ");
+  if (process.next_submit === null || process.unsubmitted_since === null) return [line];
+  const wait = process.next_submit - now;
+  const submit = el("span", "line soft",
+    wait > 0 ? `submits in ${duration(wait)}` : "a submission is due");
+  submit.title = `a restart now loses ${duration(now - process.unsubmitted_since)} of reward`;
+  return [line, submit];
+}
+
 function nodeRows(node, now) {
   const named = node.nickname || node.peer_id || "peer not known";
   const id = node.nickname && node.peer_id;
@@ -128,7 +145,7 @@ function nodeRows(node, now) {
   head.scope = "row";
   const row = el("tr", wrong.length ? "has-why" : "",
     head,
-    cell("State", "", state(node.condition)),
+    cell("State", "", state(node.condition), ...uptime(node.process, now)),
     cell("Rank", "figure", ...(node.rank === null ? ["–"] : [
       el("span", "line", el("span", "strong", String(node.rank)), ` of ${node.total_peers}`),
       el("span", "line soft", percent)])),
