@@ -177,3 +177,79 @@ def test_a_swarm_of_one_node_and_no_others_works():
 def test_the_scenarios_are_as_long_as_told():
     assert [len(scenario) for scenario in SCENARIOS] == [1, 12, 10]
     assert [scenario.count(Conduct.DEAD) for scenario in SCENARIOS] == [0, 0, 2]
+
+
+def test_a_node_that_leaves_keeps_what_it_published_for_the_stage_and_publishes_no_more():
+    swarm = Swarm(1)
+    for _ in stages(swarm, 1):
+        pass
+    swarm.gather({0, 2})
+
+    left = swarm.own[1].id
+    assert swarm.boards[1] is None
+    assert score(swarm.boards[0], left) > 0
+    assert 1 in swarm.own_scores
+    for _ in stages(swarm, 3):
+        assert score(swarm.boards[0], swarm.own[0].id) > 0
+        assert score(swarm.boards[0], left) is None
+        assert swarm.boards[1] is None
+        assert set(swarm.own_scores) == {0, 2}
+
+
+def test_a_node_that_leaves_before_it_has_published_is_missing_in_that_stage():
+    swarm = Swarm(1)
+    swarm.tick(START)
+    swarm.gather({0, 2})
+    for _ in range(TICKS - 1):
+        swarm.tick(START)
+
+    assert score(swarm.boards[0], swarm.own[0].id) > 0
+    assert score(swarm.boards[0], swarm.own[1].id) is None
+
+
+def test_a_node_that_returns_publishes_at_once_as_its_new_api_sees_and_all_see_in_the_next_stage():
+    swarm = Swarm(1)
+    swarm.gather({0, 2})
+    for _ in range(TICKS - 1):
+        swarm.tick(START)
+    swarm.gather({0, 1, 2})
+    assert swarm.boards[1].leaderboard_cumulative() == {"leaders": [], "total": 0}
+    swarm.tick(START)
+
+    own = swarm.own[1].id
+    assert score(swarm.boards[1], own) > 0
+    assert score(swarm.boards[0], own) is None, "hivemind's cache holds what was there before"
+    for _ in stages(swarm, 1):
+        assert score(swarm.boards[0], own) == score(swarm.boards[1], own) > 0
+
+
+def test_the_others_scores_do_not_depend_on_who_takes_part():
+    full, empty = Swarm(1), Swarm(1)
+    empty.gather(())
+    for _ in stages(empty, 3):
+        assert empty.boards == (None, None, None)
+        assert empty.own_scores == {}
+    empty.gather({0})
+    for _ in stages(full, 3):
+        pass
+    for _ in zip(stages(full, 1), stages(empty, 1), strict=True):
+        rows = full.boards[0].leaderboard()["leaders"]
+        absent = {full.own[1].id, full.own[2].id}
+        assert empty.boards[0].leaderboard()["leaders"] == [
+            r for r in rows if r["id"] not in absent
+        ]
+
+
+def test_a_connected_node_plays_its_scenario():
+    swarm = Swarm(1)
+    swarm.gather({2})
+    alive = [swarm.boards[2] is not None for _ in stages(swarm, 20)]
+
+    assert alive == ([True] * 7 + [False] * 2 + [True]) * 2
+
+
+def test_gathering_the_same_nodes_again_changes_nothing():
+    swarm, twin = Swarm(1), Swarm(1)
+    for _ in zip(stages(swarm, 9), stages(twin, 9), strict=True):
+        twin.gather({0, 1, 2})
+        assert [b and bodies(b) for b in swarm.boards] == [b and bodies(b) for b in twin.boards]

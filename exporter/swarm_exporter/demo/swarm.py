@@ -6,6 +6,8 @@ durations are those of a swarm of RL Swarm v0.4; whoever drives the ticks sets t
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from swarm_exporter.demo.dht import DhtCache, Rewards
@@ -56,27 +58,51 @@ class Swarm:
         self._others = peers[own:]
         self._seed = seed
         self._halt_after = halt_after
+        self._present = frozenset(range(own))
         self._processes: list[_ApiProcess | None] = [_ApiProcess() for _ in self.own]
         self._elapsed = 0
-        self._planned: int | None = None
-        self._plan: dict[str, _Publication] = {}
+        self._begin(0)
 
     @property
     def boards(self) -> tuple[Leaderboard | None, ...]:
         """What each own node's API server holds, in node order; None while it is dead."""
         return tuple(process.board if process else None for process in self._processes)
 
+    @property
+    def stage(self) -> Stage:
+        """The stage of the newest tick, the first one before any."""
+        return Stage(
+            _FIRST_ROUND + self._number // STAGES_PER_ROUND, self._number % STAGES_PER_ROUND
+        )
+
+    @property
+    def own_scores(self) -> dict[int, float]:
+        """What own nodes, from 0, have published for `stage`."""
+        return {
+            node: self._published[peer.id]
+            for node, peer in enumerate(self.own)
+            if peer.id in self._published
+        }
+
+    def gather(self, present: Collection[int]) -> None:
+        """Let only these own nodes, from 0, take part from now on; at first all of them do.
+
+        An absent node publishes nothing more, and its API process is gone. No time passes.
+        """
+        self._present = frozenset(present)
+        self._end_and_start()
+
     def tick(self, now: float) -> None:
         """Let every living API server poll once, at Unix time `now`; then POLL_SECONDS pass."""
         number, since = self._clock()
-        stage = Stage(_FIRST_ROUND + number // STAGES_PER_ROUND, number % STAGES_PER_ROUND)
-        published = self._published(number, since)
-        for node, process in enumerate(self._processes):
-            if conduct(node, number) is Conduct.DEAD:
-                self._processes[node] = None
-            else:
-                living = self._processes[node] = process or _ApiProcess()
-                living.poll(now, stage, published)
+        if number != self._number:
+            self._begin(number)
+        self._publish(since)
+        self._end_and_start()
+        published = dict(self._published)
+        for process in self._processes:
+            if process is not None:
+                process.poll(now, self.stage, published)
         self._elapsed += POLL_SECONDS
 
     def _clock(self) -> tuple[int, int]:
@@ -86,10 +112,24 @@ class Swarm:
             number = min(number, self._halt_after - 1)
         return number, self._elapsed - number * STAGE_SECONDS
 
-    def _published(self, number: int, since: int) -> Rewards:
-        if number != self._planned:
-            self._planned, self._plan = number, self._publications(number)
-        return {peer: p.score for peer, p in self._plan.items() if p.after <= since}
+    def _begin(self, number: int) -> None:
+        """Begin stage `number`: nobody has published for it yet."""
+        self._number = number
+        self._plan = self._publications(number)
+        self._published: dict[str, float] = {}
+
+    def _publish(self, since: int) -> None:
+        """Publish what is due `since` seconds after the stage's start; it stays for the stage."""
+        absent = {peer.id for node, peer in enumerate(self.own) if node not in self._present}
+        for peer_id, publication in self._plan.items():
+            if publication.after <= since and peer_id not in absent:
+                self._published[peer_id] = publication.score
+
+    def _end_and_start(self) -> None:
+        """End the API processes of nodes that are absent or dead, and start the others'."""
+        for node, process in enumerate(self._processes):
+            lives = node in self._present and conduct(node, self._number) is not Conduct.DEAD
+            self._processes[node] = (process or _ApiProcess()) if lives else None
 
     def _publications(self, number: int) -> dict[str, _Publication]:
         """Throw the dice for one stage.
