@@ -44,6 +44,7 @@ def make_spec(name: str = "1", folder: str = "/nodes/1", **more) -> NodeSpec:
         "console": f"{folder}/logs/console.log",
         "log_size": 1_000_000,
         "log_files": 3,
+        "question_after": 0.5,
         "trainer": "",
         "waiting_login": "",
         "logged_in": "",

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from launcher_support import make_spec
 
+from launcher_support import make_spec
 from swarm_exporter.config.launcher import Restart, Watchdog
 from swarm_exporter.launcher.policy import (
     TRAINER_GRACE_SECONDS,
@@ -74,7 +74,9 @@ class World:
         self.seen[name] = msgspec.structs.replace(self.seen.get(name, Observed()), **changes)
 
     def end(self, name: str = "1", **how) -> Exit:
-        return Exit(**{"started": self[name].started or 0.0, "code": 0, "signal": 0, "asked": False, **how})
+        return Exit(
+            **{"started": self[name].started or 0.0, "code": 0, "signal": 0, "asked": False, **how}
+        )
 
     def dies(self, name: str = "1", seconds: float = 5.0, **how) -> list[Action]:
         self.seen[name] = Observed(exit=self.end(name, **how))
@@ -252,7 +254,10 @@ def test_who_waits_for_a_person_is_not_restarted(waits):
     world.look(**waits)
     assert world.look(10_000) == []
     assert world["1"].state is State.STARTING
-    assert world["1"].reason in ("waits for a person to log in", 'asks "Which swarm? ", which nobody has configured')
+    assert world["1"].reason in (
+        "waits for a person to log in",
+        'asks "Which swarm? ", which nobody has configured',
+    )
 
 
 def test_a_stopped_node_stays_so_until_it_is_wanted_again():
@@ -404,7 +409,21 @@ def test_an_orphan_is_taken_over_and_not_started_twice():
     assert world.look() == [Action(START, "1")]
     world.seen["1"] = Observed(up=True, pid=1, started=before)
     assert world.look() == []
-    assert (world["1"].state, world["1"].started, world["1"].restarts) == (State.RUNNING, before, {})
+    assert (world["1"].state, world["1"].started, world["1"].restarts) == (
+        State.RUNNING,
+        before,
+        {},
+    )
+
+
+def test_a_request_to_stop_that_got_lost_is_repeated():
+    world = World()
+    world.run()
+    world.policy.unwant("1", world.now)
+    world.look()
+    world.seen["1"] = Observed(orphaned=True, pid=1, started=world["1"].started)
+    assert world.look() == [Action(START, "1")]
+    assert world.look() == [Action(STOP, "1")]
 
 
 def test_what_does_not_live_after_a_reboot_has_not_failed():

@@ -6,7 +6,6 @@ those it looks at the nodes on its own clock. What it sees and decided stands in
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import random
@@ -62,6 +61,7 @@ class _Watched:
         self.files = files
         self.logs = LogWatch(spec)
         self.trainer = re.compile(spec.trainer) if spec.trainer else None
+        self.twins: set[psutil.Process] = set()
         self.run_started: float | None = None
         self.cpu: tuple[float, float] | None = None
         self.memory_at = 0.0
@@ -210,13 +210,16 @@ class Listener:
         return end if end.error or end.started == started else None
 
     def _trainer(self, node: _Watched, members: list[psutil.Process]) -> int | None:
-        """Return the trainer: of processes with the same command line the one that came first."""
+        """Return the trainer, never the twin that it has forked.
+
+        A twin has the trainer's command line and outlives it (hivemind's DHT is a forked process).
+        """
         if node.trainer is None:
             return None
-        found = [p for p in members if node.trainer.search(command_line(p))]
-        with contextlib.suppress(psutil.Error):
-            return min(found, key=lambda p: (p.create_time(), p.pid)).pid if found else None
-        return None
+        found = {p.pid: p for p in members if node.trainer.search(command_line(p))}
+        node.twins &= set(found.values())
+        node.twins |= {p for p in found.values() if self._table.parent(p.pid) in found}
+        return min((pid for pid, p in found.items() if p not in node.twins), default=None)
 
     def _is_busy(self, node: _Watched, members: list[psutil.Process], now: float) -> bool:
         before, used = node.cpu, cpu_seconds(members)

@@ -193,7 +193,7 @@ class Policy:
     ) -> list[Action]:
         if seen.orphaned:
             # A new runner stands in for the one that is there: nothing is started twice.
-            if not record.runs:
+            if not record.runs or record.state is State.STOPPING:
                 self._set(record, State.STARTING, now)
             self._say(record, now, "still runs and is taken over")
             return [Action(Deed.START, record.name)]

@@ -87,9 +87,9 @@ class ProcessTable:
         process = self._processes.get(pid)
         return process is not None and word in command_line(process)
 
-    def marked(self) -> set[str]:
-        """Return the markers of all nodes that have processes."""
-        return {mark for mark in self._marks.values() if mark}
+    def parent(self, pid: int) -> int | None:
+        """Return the parent of a process."""
+        return self._parents.get(pid)
 
     def processes(self) -> Iterable[psutil.Process]:
         """Return every process."""

@@ -27,7 +27,7 @@ import termios
 import time
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
 from swarm_exporter.launcher.login import restore_login, save_login
 from swarm_exporter.launcher.marker import MARKER
@@ -37,8 +37,6 @@ from swarm_exporter.launcher.rotating import RotatingLog
 _TERMINAL_CODE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 #: How a question ends that waits for an answer.
 _QUESTION = re.compile(r"[?:>\])]\s*$")
-#: A line without an end that nothing follows for so long is a question; seconds.
-_QUESTION_AFTER_SECONDS = 10.0
 #: A prompt that is asked again and again does not take its answer.
 _MOST_ANSWERS = 5
 _PR_SET_CHILD_SUBREAPER = 36
@@ -172,7 +170,7 @@ class Runner:
         if self._deadline is not None and self._sweep is None:
             due.append(self._deadline)
         if self._looks_like_a_question():
-            due.append(self._quiet_since + _QUESTION_AFTER_SECONDS)
+            due.append(self._quiet_since + self._spec["question_after"])
         return max(min(due) - now, 0.0) if due else None
 
     def _read_output(self) -> None:
@@ -215,7 +213,7 @@ class Runner:
 
     def _notice_question(self) -> None:
         quiet = time.monotonic() - self._quiet_since
-        if self._looks_like_a_question() and quiet >= _QUESTION_AFTER_SECONDS:
+        if self._looks_like_a_question() and quiet >= self._spec["question_after"]:
             self._question = self._partial.strip()[-200:]
             self._say("waits for an answer that nobody has configured")
             self._write_run()
@@ -342,10 +340,19 @@ class Runner:
 
 def stand_in(folder: Path) -> int:
     """Wait until the runner that holds the node's lock has ended; hand on a request to stop."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    asked = False
     with (folder / "lock").open("a") as lock:
-        asked = not _acquired(lock)
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _interrupt)
+            sys.stderr.write("the node runs already: standing in for its runner\n")
+            sys.stderr.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except InterruptedError:
+            asked = True
+        # Once is enough: what follows is not to be interrupted.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         if asked:
             _stop_holder(folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -378,18 +385,6 @@ def _noted(_number: int, _frame: FrameType | None) -> None:
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """End the wait for a lock."""
     raise InterruptedError
-
-
-def _acquired(lock: IO[str]) -> bool:
-    """Wait for a lock. Return False where a signal came first."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    except InterruptedError:
-        # Once is enough: what follows is not to be interrupted.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        return False
-    return True
 
 
 def _stop_holder(folder: Path) -> None:

@@ -41,6 +41,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     console: str
     log_size: int
     log_files: int
+    #: A line without an end that nothing follows for so long is a question.
+    question_after: float = 10.0
     trainer: str
     waiting_login: str
     logged_in: str
