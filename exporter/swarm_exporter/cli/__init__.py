@@ -18,6 +18,7 @@ from swarm_exporter.errors import FlagError, SwarmExporterError
 COMMANDS = {
     "serve": "Export nodes to Prometheus (the default command).",
     "check": "Validate the configuration without starting anything.",
+    "plan": "Say how many nodes fit on this machine, and with which settings.",
     "launch": "Start the nodes one after another, and keep them running.",
     "status": "Show what each node earns, in the terminal.",
     "logs": "Show the nodes' logs, merged.",

@@ -91,17 +91,26 @@ def start_nodes(
 ) -> Changes:
     """Launch `nodes` with the plan's settings for this machine. Raises SwarmExporterError."""
     from swarm_exporter.launcher.machine import read_machine
+    from swarm_exporter.launcher.measure import measured_memory
     from swarm_exporter.launcher.plan import make_plan, node_env
+    from swarm_exporter.launcher.settings import PLANNED_VARIABLES
 
     first = nodes[0]
+    profile = first.profile
+    if not config.launcher.tune:
+        profile = msgspec.structs.replace(profile, tuning=None)
+    folders = [node.folder for node in nodes]
+    measured = measured_memory(folders, profile.trainer)
+    exported = {name: os.environ[name] for name in PLANNED_VARIABLES if name in os.environ}
     plan = make_plan(
         read_machine(first.folder),
-        first.profile,
+        profile,
         nodes=len(nodes),
-        measured=_measured(launcher),
+        measured=measured,
         reserve=config.launcher.reserve,
-        explicit={**os.environ, **{name: first.env[name] for name in first.own_env}},
+        explicit=exported | {name: first.env[name] for name in first.own_env},
         training=None,
+        existing=len(folders),
     )
     for warning in plan.warnings:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
@@ -109,16 +118,10 @@ def start_nodes(
         nodes,
         config,
         reserve=plan.reserve,
+        measured=measured,
         plan_env=lambda node: node_env(plan, node.number),
         **how,
     )
-
-
-def _measured(launcher: Launcher) -> int | None:
-    """Return the memory of the largest node that runs here, bytes."""
-    state = launcher.state()
-    records = state.nodes.values() if state is not None else ()
-    return max((r.memory for r in records if r.memory and r.ready), default=None)
 
 
 def _with_flags(config: Config, ramp_interval: str | None, reserve: str | None) -> Config:

@@ -28,6 +28,7 @@ from swarm_exporter.launcher import machine
 from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json
 from swarm_exporter.launcher.login import save_login
 from swarm_exporter.launcher.logwatch import LogWatch
+from swarm_exporter.launcher.measure import process_memory
 from swarm_exporter.launcher.policy import (
     IDLE_SHARE,
     Action,
@@ -38,7 +39,7 @@ from swarm_exporter.launcher.policy import (
     Surroundings,
 )
 from swarm_exporter.launcher.preflight import obstacle
-from swarm_exporter.launcher.processes import ProcessTable, command_line, cpu_seconds, memory_of
+from swarm_exporter.launcher.processes import ProcessTable, command_line, cpu_seconds
 from swarm_exporter.launcher.spec import NodeSpec, Settings
 from swarm_exporter.launcher.state import LauncherState, RestartReason, load_state, save_state
 from swarm_exporter.launcher.supervisord import COMMAND, RUNNER, Supervisor
@@ -232,7 +233,8 @@ class Listener:
         if not members or now - node.memory_at < _MEMORY_SECONDS:
             return None
         node.memory_at = now
-        return sum(memory_of(process) for process in members)
+        sizes = [size for size in map(process_memory, members) if size is not None]
+        return sum(sizes) if sizes else None
 
     def _save_login(self, node: _Watched) -> None:
         try:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from pathlib import Path
 
 import psutil
 
@@ -147,22 +146,6 @@ def folder_of(process: psutil.Process) -> str:
         return process.cwd()
     except (psutil.Error, OSError):
         return ""
-
-
-def memory_of(process: psutil.Process) -> int:
-    """Return the memory that a process holds, bytes.
-
-    Linux: its share of memory and swap (Pss and SwapPss of smaps_rollup, kernel 4.14), so that
-    what a tree shares counts once; elsewhere, and where that is refused, what is resident.
-    """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-        fields = (line.split() for line in text.splitlines())
-        return sum(int(f[1]) * 1024 for f in fields if f[0] in ("Pss:", "SwapPss:"))
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
