@@ -10,10 +10,10 @@ import click
 import msgspec
 
 from swarm_exporter.config import Config, Flags, load_config
+from swarm_exporter.demo.nodes import DemoNodes
 from swarm_exporter.demo.server import DemoSwarm
 from swarm_exporter.demo.swarm import STAGE_SECONDS, Swarm
 from swarm_exporter.logs import configure_logging
-from swarm_exporter.model import Node
 from swarm_exporter.service import Service
 
 EPILOG = """\b
@@ -65,35 +65,38 @@ def command(instances: int, listen: str, api_port: int, seed: int, speed: float)
     """Run a simulated swarm and the exporter on it.
 
     The swarm speaks RL Swarm's wire formats on real ports: its peers earn by round and stage, your
-    node 1 earns, node 2 stalls for a while, node 3 drops out and its API dies and returns. Ctrl-C
-    ends everything; nothing is kept.
+    node 1 earns, node 2 stalls for a while, node 3 drops out and its API dies and returns. Your
+    nodes are processes, started by the launcher: kill one, and see it return. Ctrl-C ends
+    everything; nothing is kept.
     """
-    configure_logging("warning", "text")
-    swarm = DemoSwarm(Swarm(seed, own=instances), first_port=api_port, speed=speed)
+    # What fails in the simulation is meant, and stands on the page.
+    configure_logging("error", "text")
+    swarm = DemoSwarm(Swarm(seed, own=instances), first_port=api_port, speed=speed, trainers=True)
     with tempfile.TemporaryDirectory(prefix="swarm-exporter-demo-") as state_dir:
         asyncio.run(_run(swarm, listen, speed, state_dir))
 
 
 async def _run(swarm: DemoSwarm, listen: str, speed: float, state_dir: str) -> None:
-    """Run both until SIGINT or SIGTERM."""
+    """Run all of it until SIGINT or SIGTERM."""
     await swarm.start()
     running = asyncio.create_task(swarm.run())
+    nodes = DemoNodes(Path(state_dir), swarm.peers, swarm.urls, swarm.control)
     try:
         interval = max(_INTERVAL_SECONDS / speed, _SHORTEST_INTERVAL_SECONDS)
         config = load_config(Flags(listen=listen, state_dir=state_dir), {}, Path.cwd())
-        config = msgspec.structs.replace(
-            config,
-            interval=interval,
-            stall_after=_STALL_STAGES * STAGE_SECONDS / speed,
-            nodes=tuple(
-                Node(name=str(number), api=api, peer_id=peer.id)
-                for number, (api, peer) in enumerate(zip(swarm.urls, swarm.peers, strict=True), 1)
-            ),
+        config = nodes.configure(
+            msgspec.structs.replace(
+                config, interval=interval, stall_after=_STALL_STAGES * STAGE_SECONDS / speed
+            )
         )
         service = Service(lambda: config)
         _say(service.url, config)
+        launching = asyncio.create_task(asyncio.to_thread(nodes.start, config))
         await service.run_until_signal()
+        await launching
     finally:
+        # The trainers need the swarm until they end.
+        await asyncio.to_thread(nodes.stop)
         await swarm.stop()
         await running
 
@@ -105,4 +108,6 @@ def _say(url: str, config: Config) -> None:
     click.echo(f"Status page    {url}")
     click.echo(f"Metrics        {url}/metrics")
     click.echo(f"In a terminal  swarm-exporter status --watch --url {url}")
+    click.echo(f"The nodes' logs  swarm-exporter logs -f --state-dir {config.state_dir}")
+    click.echo("Kill a node    pkill -9 -f 'demo.trainer .*--node 2'    and see it return")
     click.echo("Ctrl-C ends everything.")

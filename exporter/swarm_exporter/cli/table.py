@@ -146,7 +146,9 @@ def _uptime(node: NodeLine, now: float) -> Text:
         return Text("-" if process is None else process.state)
     text = Text(format_duration(max(round(now - process.started), 1)))
     restarts = sum(process.restarts.values())
-    return text.append(f" ({restarts} restarts)" if restarts else "")
+    if restarts:
+        text.append(f" ({restarts} restart{'s' * (restarts > 1)})")
+    return text
 
 
 def _submission(node: NodeLine, now: float) -> list[Text]:

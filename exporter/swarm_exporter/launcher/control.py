@@ -87,7 +87,8 @@ class Launcher:
                     memory=measured,
                 )
                 planned = {k: v for k, v in plan_env(node).items() if k not in node.own_env}
-                spec = msgspec.structs.replace(spec, env={**planned, **spec.env})
+                env = {**planned, **spec.env}
+                spec = msgspec.structs.replace(spec, env=env, planned=tuple(planned))
                 specs.append(spec)
             named = [spec.name for spec in specs]
             left = [
@@ -100,7 +101,7 @@ class Launcher:
                 s.name
                 for s in specs
                 if s.name in known
-                and known[s.name] != s
+                and known[s.name].is_changed(s)
                 and s.name in state.nodes
                 and state.nodes[s.name].runs
             ]

@@ -30,6 +30,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     command: tuple[str, ...]
     env: dict[str, str]
+    #: Names of the variables among them that the plan has set.
+    planned: tuple[str, ...] = ()
     unset: tuple[str, ...]
     umask: int
     prompts: tuple[SpecPrompt, ...]
@@ -56,6 +58,18 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout: float
     #: What it needs of the machine's memory until it is measured.
     memory: int
+
+    def is_changed(self, other: NodeSpec) -> bool:
+        """Tell whether a node must be restarted to be as `other` says.
+
+        Settings that only the plan has changed (one node more shares the machine) wait for the
+        next start: a restart throws away reward.
+        """
+        return self._own() != other._own()
+
+    def _own(self) -> NodeSpec:
+        env = {name: value for name, value in self.env.items() if name not in self.planned}
+        return msgspec.structs.replace(self, env=env, planned=(), memory=0)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
