@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def make_spec(name: str = "1", folder: str = "/nodes/1", **more) -> NodeSpec:
         "log_files": 3,
         "question_after": 0.5,
         "trainer": "",
+        "trainer_grace": 30.0,
         "waiting_login": "",
         "logged_in": "",
         "ready_log": "",
@@ -138,6 +140,7 @@ class LaunchedNodes:
         for _ in range(20):
             found = self.processes()
             if not found:
+                shutil.rmtree(self.launcher.files.socket.parent, ignore_errors=True)
                 return
             for process in found:
                 with contextlib.suppress(psutil.Error):

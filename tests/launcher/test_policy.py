@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from launcher_support import make_spec
 from swarm_exporter.config.launcher import Restart, Watchdog
 from swarm_exporter.launcher.policy import (
-    TRAINER_GRACE_SECONDS,
     Action,
     Deed,
     Exit,
@@ -22,6 +21,7 @@ from swarm_exporter.launcher.spec import Settings
 from swarm_exporter.launcher.state import LauncherState, NodeRecord, RestartReason, State
 
 GIB = 2**30
+TRAINER_GRACE_SECONDS = 30.0
 PLENTY = Surroundings(available_memory=100 * GIB, pressure="normal")
 START, STOP = Deed.START, Deed.STOP
 

@@ -207,8 +207,9 @@ class Listener:
         if content is None:
             return None
         end = msgspec.convert(content, Exit)
-        # Of a run before this one it tells nothing. One that could not start has no start.
-        return end if end.error or end.started == started else None
+        # A runner removes what the one before has written. This one may have been too short to
+        # be seen, or could not even begin.
+        return end if end.error or started in (None, end.started) else None
 
     def _trainer(self, node: _Watched, members: list[psutil.Process]) -> int | None:
         """Return the trainer, never the twin that it has forked.

@@ -17,8 +17,6 @@ from swarm_exporter.durations import format_duration
 from swarm_exporter.launcher.spec import NodeSpec, Settings
 from swarm_exporter.launcher.state import LauncherState, NodeRecord, RestartReason, State
 
-#: A trainer may be away so long, while its command replaces it by the next one; seconds.
-TRAINER_GRACE_SECONDS = 30.0
 #: A submission is late after so much more than its period: rounds have to end first.
 SUBMIT_SLACK = 0.25
 #: A node that uses less than this share of one processor is idle.
@@ -273,7 +271,7 @@ class Policy:
     ) -> RestartReason | None:
         if record.trainer_pid is None and not record.waiting_login and not record.question:
             if record.trainer_seen is not None:
-                if now - record.trainer_seen > TRAINER_GRACE_SECONDS:
+                if now - record.trainer_seen > spec.trainer_grace:
                     return RestartReason.TRAINER_GONE
             elif now - (record.started or now) > spec.start_timeout:
                 return RestartReason.NO_TRAINER

@@ -134,6 +134,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     logs: list[str] = []
     #: Regular expression on the command line of the trainer; empty where it is the command itself.
     trainer: str = ""
+    #: The trainer may be away so long while the command replaces it.
+    trainer_grace: str = "30s"
     #: Regular expression on the output: the node waits for a person to log in.
     waiting_login: str = ""
     #: Regular expression on the output: it does no longer.
@@ -221,6 +223,7 @@ def _checks(profile: Profile) -> list[tuple[str, str, Callable[[str], object]]]:
         ("submit.period", profile.submit.period, parse_duration),
         ("stop.signal", profile.stop.signal, signal_number),
         ("stop.grace", profile.stop.grace, parse_duration),
+        ("trainer_grace", profile.trainer_grace, parse_duration),
         ("start_timeout", profile.start_timeout, parse_duration),
         ("need.memory", profile.need.memory, values.size_of_anything),
         ("need.tuned_memory", profile.need.tuned_memory, values.size_of_anything),

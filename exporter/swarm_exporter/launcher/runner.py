@@ -75,8 +75,8 @@ class Runner:
         os.set_blocking(wake, False)
         os.set_blocking(self._wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, _noted)
+        _on_request(_noted)
+        signal.signal(signal.SIGCHLD, _noted)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def run(self) -> int:
@@ -338,32 +338,34 @@ class Runner:
         self._log.write(f"[{now}][swarm-exporter][INFO] - {what}\n".encode())
 
 
-def stand_in(folder: Path) -> int:
-    """Wait until the runner that holds the node's lock has ended; hand on a request to stop."""
-    asked = False
+def stand_in(folder: Path, asked: list[int]) -> int:
+    """Wait until the runner that holds the node's lock has ended; hand on a request to stop.
+
+    `asked` holds the signals that came already.
+    """
     with (folder / "lock").open("a") as lock:
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, _interrupt)
+            _on_request(_interrupt)
             sys.stderr.write("the node runs already: standing in for its runner\n")
             sys.stderr.flush()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not asked:
+                fcntl.flock(lock, fcntl.LOCK_EX)
         except InterruptedError:
-            asked = True
+            asked.append(signal.SIGTERM)
         # Once is enough: what follows is not to be interrupted.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+        _on_request(signal.SIG_IGN)
         if asked:
             _stop_holder(folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
+            return 0
     end = _read(folder / "exit.json") or {}
-    if asked:
-        return 0
     return int(end.get("code") or 0) or (128 + int(end.get("signal") or 0))
 
 
 def main() -> int:
     """Run the node of a folder, or stand in for the runner that does already."""
+    asked: list[int] = []
+    _on_request(lambda number, _: asked.append(number))
     folder = Path(sys.argv[1]).resolve()
     spec = json.loads((folder / "spec.json").read_bytes())
     with (folder / "lock").open("a") as lock:
@@ -374,8 +376,13 @@ def main() -> int:
                 # Who only looks whether it is held holds it for a moment.
                 time.sleep(0.05)
             else:
-                return Runner(folder, spec).run()
-    return stand_in(folder)
+                return 0 if asked else Runner(folder, spec).run()
+    return stand_in(folder, asked)
+
+
+def _on_request(handler: Any) -> None:  # noqa: ANN401 - what signal.signal takes
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

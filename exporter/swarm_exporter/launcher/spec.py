@@ -46,6 +46,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     #: A line without an end that nothing follows for so long is a question.
     question_after: float = 10.0
     trainer: str
+    trainer_grace: float
     waiting_login: str
     logged_in: str
     ready_log: str
@@ -119,6 +120,7 @@ def node_spec(
         log_size=settings.log_size,
         log_files=settings.log_files,
         trainer=profile.trainer,
+        trainer_grace=parse_duration(profile.trainer_grace),
         waiting_login=profile.waiting_login,
         logged_in=profile.logged_in,
         ready_log=str(node.folder / profile.ready.log) if profile.ready.log else "",

@@ -38,7 +38,6 @@ class Supervisor:
     def __init__(self, files: LauncherFiles) -> None:
         """Name it; nothing is asked."""
         self._files = files
-        self._proxy = xmlrpc.client.ServerProxy("http://supervisor", _Transport(files.socket))
 
     def answers(self) -> bool:
         """Tell whether it runs. A socket that nobody listens on is a stale one."""
@@ -50,8 +49,11 @@ class Supervisor:
 
     def call(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - XML-RPC
         """Call a method of supervisord's. Raises OSError where nobody answers, or Fault."""
+        # A connection for each call: supervisord may have been started anew since the last.
+        transport = _Transport(self._files.socket)
         try:
-            return getattr(self._proxy.supervisor, method)(*arguments)
+            with xmlrpc.client.ServerProxy("http://supervisor", transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
         except http.client.HTTPException as error:
             raise OSError(f"no answer ({type(error).__name__})") from None
 
@@ -69,7 +71,7 @@ class Supervisor:
         for name in added:
             self.call("addProcessGroup", name)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> None:
         """Start it apart from this terminal, and wait until it answers.
 
         Raises SwarmExporterError with the end of its log.
@@ -84,6 +86,7 @@ class Supervisor:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            umask=0o077,
         )
         deadline = time.monotonic() + _START_SECONDS
         while not self.answers():
@@ -93,7 +96,8 @@ class Supervisor:
                     f"the whole log is {self._files.supervisor_log}"
                 )
             time.sleep(0.05)
-        return process
+        # It outlives this process, which does not wait for it.
+        process.returncode = 0
 
     def shut_down(self) -> None:
         """End it, and wait until it is gone."""
@@ -103,6 +107,9 @@ class Supervisor:
         deadline = time.monotonic() + _START_SECONDS
         while _is_alive(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
+        if self._files.socket.parent != self._files.root:
+            with contextlib.suppress(OSError):
+                self._files.socket.parent.rmdir()
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -114,8 +121,10 @@ class _Transport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ANN401
         del host  # The socket's path says where.
-        # Not kept: supervisord may have been started anew since.
-        return _Connection(self._path)
+        connection = _Connection(self._path)
+        # Where `close` looks for it.
+        self._connection = ("", connection)
+        return connection
 
 
 class _Connection(http.client.HTTPConnection):
@@ -126,7 +135,11 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(_ANSWER_SECONDS)
-        self.sock.connect(os.fspath(self._path))
+        try:
+            self.sock.connect(os.fspath(self._path))
+        except OSError:
+            self.sock.close()
+            raise
 
 
 def _config(files: LauncherFiles, specs: Sequence[NodeSpec]) -> str:
@@ -145,7 +158,6 @@ logfile_backups=2
 pidfile={files.pid.name}
 nocleanup=true
 silent=true
-umask=077
 minfds=256
 minprocs=100
 
