@@ -19,12 +19,16 @@ COMMANDS = {
     "serve": "Export nodes to Prometheus (the default command).",
     "check": "Validate the configuration without starting anything.",
     "plan": "Say how many nodes fit on this machine, and with which settings.",
+    "init": "Set up a folder for each node from an RL Swarm checkout or URL.",
     "launch": "Start the nodes one after another, and keep them running.",
     "status": "Show what each node earns, in the terminal.",
     "logs": "Show the nodes' logs, merged.",
     "restart": "Restart nodes, at once or after their next submission.",
     "stop": "Stop nodes and everything they have started.",
     "demo": "Run a simulated swarm, and the exporter on it.",
+    "backup": "Save identities and login data in one archive.",
+    "restore": "Put a backup's identities and login data back.",
+    "service": "Start the nodes at boot: install, remove or show the unit.",
     "completion": "Print the completion script for a shell.",
 }
 _DEFAULT = "serve"

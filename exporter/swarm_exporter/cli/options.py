@@ -27,6 +27,16 @@ _NODES = (
     click.option("--peer-id", metavar="ID", multiple=True, help="A node's peer id, in node order."),
     click.option("--nickname", metavar="NAME", multiple=True, help="A node's nickname, likewise."),
 )
+_SETUP = (
+    click.option("--instances", metavar="N", help="Number of nodes, named 1 to N."),
+    click.option(
+        "--config", metavar="FILE", type=click.Path(), help="YAML file; see docs/configuration.md."
+    ),
+    click.option("--folder", metavar="TEMPLATE", help="Node folder; {i}, {name} are filled in."),
+    click.option(
+        "--profile", metavar="NAME", help="hivemind, genrl, codezero, or a file of yours."
+    ),
+)
 _SERVICE = (
     click.option("--listen", metavar="HOST:PORT", help="Address to listen on (127.0.0.1:10331)."),
     click.option("--interval", metavar="TIME", help="Time between polls, as 500ms, 15s (15s)."),
@@ -50,6 +60,11 @@ _SERVICE = (
 def node_options(command: F) -> F:
     """Add the options that say which nodes there are."""
     return _add(command, _NODES)
+
+
+def setup_options(command: F) -> F:
+    """Add the options that say which nodes have folders, and of which generation they are."""
+    return _add(command, _SETUP)
 
 
 def serve_options(command: F) -> F:

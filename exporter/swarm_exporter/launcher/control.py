@@ -17,8 +17,9 @@ import psutil
 
 from swarm_exporter.config import Config
 from swarm_exporter.errors import SwarmExporterError
-from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, slug, write_private
+from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, slug
 from swarm_exporter.launcher.nodes import LaunchNode
+from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.processes import ProcessTable, describe, end_tree
 from swarm_exporter.launcher.spec import NodeSpec, Settings, node_spec
 from swarm_exporter.launcher.state import LauncherState, State, load_state, save_state

@@ -106,18 +106,6 @@ def private_folder(folder: Path) -> None:
         ) from None
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 whole or not at all. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(name, path)  # noqa: PTH105 - mkstemp gives text
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the object in a file, or None where there is no whole one."""
     try:

@@ -7,10 +7,10 @@ content is never shown. Standard library alone: the runner loads it.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from swarm_exporter.launcher.private_files import write_private
 
 #: They are some kilobytes; nothing larger is taken for login data.
 _LARGEST_BYTES = 1024 * 1024
@@ -24,10 +24,10 @@ def save_login(files: Sequence[str], store: Path) -> list[str]:
     saved = []
     for number, name in enumerate(files):
         data = _read(Path(name))
-        if data is not None and _is_whole(data):
-            target = _stored(store, number, name)
+        if data is not None and is_whole(data):
+            target = stored_login(store, number, name)
             if _read(target) != data:
-                _write(target, data)
+                write_private(target, data)
                 saved.append(Path(name).name)
     return saved
 
@@ -40,14 +40,15 @@ def restore_login(files: Sequence[str], store: Path) -> list[str]:
     restored = []
     for number, name in enumerate(files):
         present = _read(Path(name))
-        saved = _read(_stored(store, number, name))
-        if saved is not None and _is_whole(saved) and (present is None or not _is_whole(present)):
-            _write(Path(name), saved)
+        saved = _read(stored_login(store, number, name))
+        if saved is not None and is_whole(saved) and (present is None or not is_whole(present)):
+            write_private(Path(name), saved)
             restored.append(Path(name).name)
     return restored
 
 
-def _stored(store: Path, number: int, name: str) -> Path:
+def stored_login(store: Path, number: int, name: str) -> Path:
+    """Return where the file `name`, of a node's login data number `number` from 0, is saved."""
     return store / f"{number}-{Path(name).name}"
 
 
@@ -60,24 +61,13 @@ def _read(path: Path) -> bytes | None:
     return data if len(data) <= _LARGEST_BYTES else None
 
 
-def _is_whole(data: bytes) -> bool:
-    """Tell whether these are login data: a JSON object that holds something."""
+def is_whole(data: bytes) -> bool:
+    """Tell whether these are whole login data: a JSON object that holds something.
+
+    Upstream writes them in place, so that a half-written file is seen now and then.
+    """
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and bool(content)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".login-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - mkstemp gives text
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import yaml
 
 from swarm_exporter.config.yaml_file import Document
 from swarm_exporter.launcher.capacity import Limit, gib, need_of, reserve_of, room_for
@@ -177,7 +178,20 @@ def read_training(folder: Path, profile: Profile) -> dict[str, object] | None:
     path = folder / profile.tuning.file
     if not path.is_file():
         return None
-    content = Document(path, str(path)).content
+    return _training(Document(path, str(path)).content, profile)
+
+
+def training_values(text: str | None, profile: Profile) -> dict[str, object] | None:
+    """Return the same of a file's text; None where there is no file, or no YAML in it."""
+    if text is None:
+        return None
+    try:
+        return _training(yaml.safe_load(text), profile)
+    except yaml.YAMLError:
+        return None
+
+
+def _training(content: object, profile: Profile) -> dict[str, object]:
     found = {}
     for key in tuned_keys(profile):
         value = content

@@ -172,11 +172,24 @@ def load_profile(name: str, base: Path) -> Profile:
 
 def detect_profile(folder: Path) -> str | None:
     """Return the built-in profile of a checkout, or None where no generation is recognised."""
+    return recognise(lambda file: _text(folder / file))
+
+
+def recognise(read: Callable[[str], str | None]) -> str | None:
+    """Return the built-in profile of the checkout whose files `read` reads, or None."""
     for name in BUILT_IN:
-        detect = load_profile(name, folder).detect
-        if detect and all(_has(folder / file, text) for file, text in detect.items()):
+        profile = load_profile(name, Path())
+        if profile.detect and fits(profile, read):
             return name
     return None
+
+
+def fits(profile: Profile, read: Callable[[str], str | None]) -> bool:
+    """Tell whether a checkout is of a profile's generation; `read` gives None for no file."""
+    return all(
+        (text := read(file)) is not None and re.search(pattern, text) is not None
+        for file, pattern in profile.detect.items()
+    )
 
 
 def fill(text: str, fields: Mapping[str, Any]) -> str:
@@ -190,11 +203,11 @@ def fill(text: str, fields: Mapping[str, Any]) -> str:
         ) from None
 
 
-def _has(path: Path, pattern: str) -> bool:
+def _text(path: Path) -> str | None:
     try:
-        return re.search(pattern, path.read_text(errors="replace")) is not None
+        return path.read_text(errors="replace")
     except OSError:
-        return False
+        return None
 
 
 def _read(path: Path, name: str) -> Profile:

@@ -22,7 +22,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 from pathlib import Path
@@ -31,6 +30,7 @@ from typing import Any
 
 from swarm_exporter.launcher.login import restore_login, save_login
 from swarm_exporter.launcher.marker import MARKER
+from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.rotating import RotatingLog
 
 #: Colours and cursor movements (ECMA-48).
@@ -319,10 +319,7 @@ class Runner:
     def _write(self, name: str, **content: Any) -> None:  # noqa: ANN401 - any JSON
         # A full disk must not end a node.
         with contextlib.suppress(OSError):
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self._folder)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(content, file)
-            os.replace(temporary, self._folder / name)  # noqa: PTH105
+            write_private(self._folder / name, json.dumps(content).encode(), durable=False)
 
     def _guard(self, deed: Any, done: str) -> None:  # noqa: ANN401 - one of two functions
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from swarm_exporter.launcher.files import write_private
+from swarm_exporter.launcher.private_files import write_private
 
 #: Where the launcher has not written for so long it does not run; seconds. It writes at each look.
 SILENT_AFTER_SECONDS = 30.0
@@ -166,4 +166,5 @@ def load_state(path: Path) -> LauncherState | None:
 
 def save_state(path: Path, state: LauncherState) -> None:
     """Write the file whole or not at all. Raises OSError."""
-    write_private(path, msgspec.json.encode(state))
+    # At each look: what a power cut takes is written again by the next.
+    write_private(path, msgspec.json.encode(state), durable=False)

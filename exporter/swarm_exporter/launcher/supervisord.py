@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from swarm_exporter.errors import SwarmExporterError
-from swarm_exporter.launcher.files import LauncherFiles, write_private
+from swarm_exporter.launcher.files import LauncherFiles
+from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.spec import NodeSpec
 
 #: The `type` of the events that carry a person's commands to the policy.
