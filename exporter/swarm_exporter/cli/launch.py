@@ -14,6 +14,7 @@ from typing import Any
 import click
 import msgspec
 
+from swarm_exporter.cli.launcher_options import state_option
 from swarm_exporter.cli.options import flags_from, node_options
 from swarm_exporter.config import Config, load_config, values
 from swarm_exporter.config.setting import Setting
@@ -39,9 +40,7 @@ _LOOK_SECONDS = 0.2
 @click.option("--profile", metavar="NAME", help="Generation of RL Swarm, or a profile's .yml file.")
 @click.option("--ramp-interval", metavar="TIME", help="Time between two starts, at least (60s).")
 @click.option("--reserve", metavar="SIZE", help="Memory left to the machine (the plan's figure).")
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(), help="Where the launcher's files are."
-)
+@state_option
 @click.option("--after-submit", is_flag=True, help="Restart changed nodes after their next submit.")
 @click.option("--foreground", is_flag=True, help="Stay here; Ctrl-C or SIGTERM stops the nodes.")
 @click.option("--keep-stopped", is_flag=True, help="Leave nodes alone that were stopped by hand.")

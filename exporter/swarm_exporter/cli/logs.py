@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from swarm_exporter.cli.launcher_options import launcher_of
+from swarm_exporter.cli.launcher_options import launcher_of, launcher_options
 from swarm_exporter.config import Flags, load_config
 from swarm_exporter.errors import FlagError, SwarmExporterError
 from swarm_exporter.launcher.nodes import DEFAULT_FOLDER, LAUNCHER_LOG
@@ -31,9 +31,7 @@ _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=20, show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Every log in the nodes' folders.")
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(), help="Where the launcher's files are."
-)
+@launcher_options
 def command(
     nodes: tuple[str, ...],
     follow: bool,

@@ -9,6 +9,7 @@ import click
 from swarm_exporter.cli.launcher_options import (
     chosen_nodes,
     launcher_of,
+    launcher_options,
     refuse_foreign,
 )
 from swarm_exporter.durations import format_duration
@@ -25,9 +26,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("nodes", nargs=-1)
 @click.option("--after-submit", is_flag=True, help="Wait for each node's next submission.")
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(), help="Where the launcher's files are."
-)
+@launcher_options
 def command(
     nodes: tuple[str, ...], after_submit: bool, config: str | None, state_dir: str | None
 ) -> None:

@@ -7,6 +7,7 @@ import click
 from swarm_exporter.cli.launcher_options import (
     chosen_nodes,
     launcher_of,
+    launcher_options,
     refuse_foreign,
 )
 from swarm_exporter.launcher.state import LauncherState
@@ -20,9 +21,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("nodes", nargs=-1)
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(), help="Where the launcher's files are."
-)
+@launcher_options
 def command(nodes: tuple[str, ...], config: str | None, state_dir: str | None) -> None:
     """Stop NODES, or all of them and the supervisor.
 

@@ -129,7 +129,9 @@ def _faults(node: NodeLine) -> list[tuple[str, str]]:
     troubled = [source for source in node.sources if not source.up and source.reason is not None]
     if not node.reason:
         return [(f"{s.source}: {s.detail or s.reason}", s.action) for s in troubled]
-    details = "".join(f" ({source.detail})" for source in troubled if source.detail)
+    # Where the answer is another one, what a source met is beside the point.
+    unknown = node.condition == "unknown"
+    details = "".join(f" ({s.detail})" for s in troubled if s.detail and unknown)
     return [(node.reason + details, node.action)]
 
 

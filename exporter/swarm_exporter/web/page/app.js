@@ -109,7 +109,9 @@ function faults(node) {
     return troubled.map(({ source, reason, detail, action }) =>
       [`${source}: ${detail || reason}`, action]);
   }
-  const details = troubled.map(({ detail }) => (detail ? ` (${detail})` : ""));
+  // Where the answer is another one, what a source met is beside the point.
+  const unknown = node.condition === "unknown";
+  const details = troubled.map(({ detail }) => (detail && unknown ? ` (${detail})` : ""));
   return [[node.reason + details.join(""), node.action]];
 }
 
