@@ -25,6 +25,7 @@ from swarm_exporter.model import (
     ExporterView,
     Identity,
     Node,
+    NodeProcess,
     NodeView,
     Snapshot,
     SourceStatus,
@@ -191,7 +192,10 @@ def make_snapshot() -> Snapshot:
     return Snapshot(
         time=1_800_000_000.0,
         nodes=(
-            make_view(make_node("1", labels={"owner": "me"}), own, board, Condition.EARNING),
+            msgspec.structs.replace(
+                make_view(make_node("1", labels={"owner": "me"}), own, board, Condition.EARNING),
+                process=make_process(),
+            ),
             make_view(make_node("2"), other, board, Condition.TRAINING, "not earned for 5h"),
         ),
         board=board,
@@ -206,6 +210,23 @@ def make_snapshot() -> Snapshot:
             state_saved=True,
         ),
     )
+
+
+def make_process(**more) -> NodeProcess:
+    """A node that the launcher has run for an hour, restarted once, and that has submitted."""
+    facts = {
+        "state": "running",
+        "profile": "codezero",
+        "started": 1_799_996_400.0,
+        "trainer_up": True,
+        "restarts": {"killed": 1},
+        "submit_period": 10_800.0,
+        "last_submit": 1_799_999_000.0,
+        "submits": {"accepted": 3, "refused": 1},
+        "next_submit": 1_800_009_800.0,
+        "unsubmitted_since": 1_799_999_000.0,
+    }
+    return NodeProcess(**{**facts, **more})
 
 
 def make_view(

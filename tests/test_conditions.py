@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from support import make_process
 from swarm_exporter.conditions import Facts, judge
 from swarm_exporter.model import (
     Board,
@@ -150,7 +151,133 @@ CASES = {
         Condition.TRAINING,
         "not earned for 6h",
     ),
+    "two rounds behind the swarm": (
+        {"board": msgspec.structs.replace(BOARD, clock=Stage(9, 0))},
+        Condition.TOO_SLOW,
+        "last recorded in round 7, while the swarm is in round 9",
+    ),
+    "stopped by a person, though it earned lately": (
+        {"process": make_process(state="stopped", reason="stopped by hand")},
+        Condition.STOPPED,
+        "stopped by hand",
+    ),
+    "ended once": (
+        {
+            "process": make_process(
+                state="backoff", reason="it ended", failures=1, next_start=NOW + 40
+            )
+        },
+        Condition.DOWN,
+        "it ended; it is started again in 40s",
+    ),
+    "ends again and again": (
+        {
+            "process": make_process(
+                state="backoff", reason="it ended", failures=3, next_start=NOW + 40
+            )
+        },
+        Condition.CRASH_LOOPING,
+        "started again in 40s",
+    ),
+    "given up after a crash loop": (
+        {"process": make_process(state="fatal", reason="it ended, 11 times in a row", failures=11)},
+        Condition.CRASH_LOOPING,
+        "11 times in a row",
+    ),
+    "not started for good reason": (
+        {"process": make_process(state="fatal", reason="it has the same identity", failures=1)},
+        Condition.DOWN,
+        "the same identity",
+    ),
+    "waits for a login": (
+        {"process": make_process(state="starting", waiting_login=True, trainer_up=False)},
+        Condition.WAITING_LOGIN,
+        "waits for a person to log in",
+    ),
+    "asks what nobody has configured": (
+        {"process": make_process(state="starting", question="Which planet?", trainer_up=False)},
+        Condition.DOWN,
+        'asks "Which planet?"',
+    ),
+    "its trainer is awaited": (
+        {
+            "process": make_process(
+                state="starting", reason="its trainer is awaited", trainer_up=False
+            )
+        },
+        Condition.DOWN,
+        "its trainer is awaited",
+    ),
+    "its trainer joins": (
+        {"process": make_process(state="starting", reason="has not joined the swarm yet")},
+        Condition.TRAINING,
+        "has not joined",
+    ),
+    "the script lives on without its trainer": (
+        {"process": make_process(trainer_up=False)},
+        Condition.DOWN,
+        "no trainer runs",
+    ),
+    "runs and earns": ({"process": make_process()}, Condition.EARNING, ""),
+    "no board, but it hands in": (
+        {
+            "process": make_process(),
+            "leaderboard": msgspec.structs.replace(UP, up=False, reason=Reason.REFUSED),
+            "board": None,
+            "standing": None,
+        },
+        Condition.EARNING,
+        "",
+    ),
+    "no board, and it has handed nothing in for long": (
+        {
+            "process": make_process(last_submit=NOW - 5 * HOUR),
+            "leaderboard": msgspec.structs.replace(UP, up=False, reason=Reason.REFUSED),
+            "board": None,
+            "standing": None,
+        },
+        Condition.TRAINING,
+        "handed nothing in for 5h",
+    ),
+    "no board, and nothing handed in yet": (
+        {
+            "process": make_process(last_submit=None),
+            "leaderboard": msgspec.structs.replace(UP, up=False, reason=Reason.REFUSED),
+            "board": None,
+            "standing": None,
+        },
+        Condition.TRAINING,
+        "whether it earns is not known yet",
+    ),
+    "no board, and nobody knows whether a trainer runs": (
+        {
+            "process": make_process(state="unknown", trainer_up=None),
+            "leaderboard": msgspec.structs.replace(UP, up=False, reason=Reason.REFUSED),
+            "board": None,
+            "standing": None,
+        },
+        Condition.UNKNOWN,
+        "nothing listens",
+    ),
+    "the launcher is gone and so is the trainer": (
+        {
+            "process": make_process(
+                state="unknown", reason="the launcher does not run", trainer_up=False
+            )
+        },
+        Condition.DOWN,
+        "the launcher does not run",
+    ),
+    "one identity twice goes before all else": (
+        {"process": make_process(state="stopped"), "conflicts": ("2",)},
+        Condition.WRONG_IDENTITY,
+        "node 2 is the same peer",
+    ),
 }
+
+
+def test_every_condition_is_decided_by_some_rule():
+    assert {condition for _, condition, _ in CASES.values()} == set(Condition)
 
 
 @pytest.mark.parametrize(("change", "condition", "reason"), CASES.values(), ids=CASES)

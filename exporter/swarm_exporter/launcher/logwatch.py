@@ -58,6 +58,10 @@ class LogWatch:
         """Read what is new since `offsets`, which move on, and return what it says."""
         facts = LogFacts()
         for path, rules in self._rules.items():
+            if not Path(path).exists():
+                # Its successor may get the same inode.
+                offsets.pop(path, None)
+                continue
             with contextlib.suppress(OSError):
                 written = Path(path).stat().st_mtime
                 facts.last_line = max(facts.last_line or 0.0, written)
