@@ -37,6 +37,7 @@ lint: $(SYNCED) ## Check style, format and types
 bench: $(SYNCED) ## Measure, and print ratios
 	$(BIN)/python bench/hung_node.py
 	$(BIN)/python bench/utilisation.py
+	$(BIN)/python bench/fifty_nodes.py
 
 docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
 	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md

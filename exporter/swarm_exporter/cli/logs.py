@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -61,17 +62,16 @@ def command(
         name: click.style(f"{name:>{width}} | ", fg=_COLOURS[number % len(_COLOURS)])
         for number, name in enumerate(folders)
     }
-    for name, tail in tails:
-        _print(prefixes[name], tail.last(lines))
-    try:
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        for name, tail in tails:
+            _print(prefixes[name], tail.last(lines))
         while follow:
             news = [(name, tail.new()) for name, tail in tails]
             for name, fresh in news:
                 _print(prefixes[name], fresh)
             if not any(fresh for _, fresh in news):
                 time.sleep(_LOOK_SECONDS)
-    except KeyboardInterrupt:
-        return
 
 
 def _folders(config: str | None, state_dir: str | None) -> dict[str, Path]:
