@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -171,6 +172,17 @@ def test_a_node_somebody_else_started_is_shown_and_not_touched(nodes, run):
 def _title(pid: int) -> str:
     with open(f"/proc/{pid}/cmdline") as file:  # noqa: PTH123
         return file.read()
+
+
+def test_a_stop_says_which_port_a_stranger_holds(nodes, run):
+    run("launch")
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        port = stranger.getsockname()[1]
+        nodes.configure(SETTINGS.replace("}", f", ports: {{login: {port}}}}}"), nodes=1)
+        run("launch", "--no-wait")
+        stranger.listen()
+        assert f"port {port} (login) of node 1 is held by process {os.getpid()} (" in run("stop")
 
 
 def test_the_terminal_shows_a_table_and_ctrl_c_leaves_the_nodes_alone(nodes):

@@ -48,3 +48,5 @@ def command(nodes: tuple[str, ...], config: str | None, state_dir: str | None) -
         click.echo(f"Stopped: {', '.join(ran)}.")
     else:
         click.echo(f"Stopped: {', '.join(ran)}. Nothing of them is left.")
+    for held in launcher.held_ports(names):
+        click.secho(f"warning: {held}", fg="yellow", err=True)

@@ -19,6 +19,7 @@ from swarm_exporter.config import Config
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, slug
 from swarm_exporter.launcher.nodes import LaunchNode
+from swarm_exporter.launcher.ports import holder, is_taken
 from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.processes import ProcessTable, describe, end_tree
 from swarm_exporter.launcher.spec import NodeSpec, Settings, node_spec
@@ -177,6 +178,16 @@ class Launcher:
                 self._want_again(wanted)
             self._refuse_remains(chosen)
             return ran
+
+    def held_ports(self, names: Sequence[str]) -> list[str]:
+        """Return a sentence for each port of these nodes that somebody else holds."""
+        return [
+            f"port {port} ({key}) of node {name} is held by {holder(port)}, which is not the node's"
+            for name in names
+            if (spec := self._spec(name)) is not None
+            for key, port in spec.ports.items()
+            if is_taken(port)
+        ]
 
     def restart(self, names: Sequence[str], *, after_submit: bool = False) -> None:
         """Restart nodes, now or each after its next submission."""
