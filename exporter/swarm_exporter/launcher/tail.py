@@ -38,8 +38,8 @@ class Tail:
                 self._offset = size
         except OSError:
             return []
-        whole, _, self._rest = data.rpartition(b"\n")
-        return _lines(whole)[-count:] if count and whole else []
+        whole, newline, self._rest = data.rpartition(b"\n")
+        return _lines(whole)[-count:] if count and newline else []
 
     def new(self) -> list[str]:
         """Return the whole lines that were added since the last call."""
