@@ -448,6 +448,18 @@ def test_a_listener_that_is_killed_goes_on_where_it_was(nodes):
     assert (after.pid, after.state, after.restarts) == (before.pid, "running", {})
 
 
+def test_a_torn_state_is_set_aside_and_the_nodes_run(nodes):
+    config = nodes.configure(QUICK)
+    files = LauncherFiles(nodes.folder / "state")
+    files.prepare()
+    files.state.write_bytes(b'{"version": 1, "nod')
+    nodes.launch(config)
+    nodes.until_state("running")
+    (aside,) = files.root.glob("state.json.damaged-*")
+    assert aside.read_bytes() == b'{"version": 1, "nod'
+    assert "set aside" in files.policy_log.read_text()
+
+
 def test_the_state_survives_as_a_whole_file(nodes):
     nodes.launch(nodes.configure(QUICK))
     nodes.until_state("running")

@@ -70,6 +70,13 @@ class World:
                 self.seen[action.node] = Observed(exit=self.end(action.node, asked=True))
         return actions
 
+    def wait(self, seconds: float, **changes) -> list[Action]:
+        """Let time pass with a look every so often."""
+        actions = []
+        for _ in range(round(seconds / 50)):
+            actions += self.look(50, **changes)
+        return actions
+
     def change(self, name: str, **changes) -> None:
         self.seen[name] = msgspec.structs.replace(self.seen.get(name, Observed()), **changes)
 
@@ -345,12 +352,12 @@ class TestWatchdog:
 
     def test_it_is_off_unless_chosen(self):
         world = self.running(Watchdog())
-        assert world.look(1e6, idle_earning=1e6, memory=10**15) == []
+        assert world.wait(10_000, idle_earning=1e6, memory=10**15) == []
 
     def test_a_node_that_earns_nothing_is_restarted(self):
         world = self.running(Watchdog(stalled=1000))
-        assert world.look(990, idle_earning=5000) == []
-        assert world.look(20, idle_earning=5000) == [Action(STOP, "1")]
+        assert world.wait(950, idle_earning=5000) == []
+        assert world.wait(100, idle_earning=5000) == [Action(STOP, "1")]
         world.look()
         assert world["1"].restarts == {RestartReason.STALLED: 1}
         assert world["1"].failures == 0
@@ -358,24 +365,25 @@ class TestWatchdog:
     def test_a_swarm_that_halts_restarts_nobody(self):
         world = self.running(Watchdog(stalled=1000, silent=1000))
         world.around = msgspec.structs.replace(PLENTY, swarm_halted=True)
-        assert world.look(100_000, idle_earning=100_000) == []
+        assert world.wait(10_000, idle_earning=100_000) == []
 
     def test_where_nobody_knows_what_it_earns_it_is_left_alone(self):
         world = self.running(Watchdog(stalled=1000))
-        assert world.look(100_000, idle_earning=None) == []
+        assert world.wait(10_000, idle_earning=None) == []
 
     def test_silence_counts_only_while_it_is_idle(self):
         world = self.running(Watchdog(silent=1000))
-        assert world.look(2000, busy=True) == []
-        assert world.look(500) == []
-        assert world.look(600) == [Action(STOP, "1")]
+        assert world.wait(2000, busy=True) == []
+        assert world.wait(500) == []
+        assert world.wait(550) == [Action(STOP, "1")]
         world.look()
         assert world["1"].restarts == {RestartReason.SILENT: 1}
 
     def test_a_log_that_is_written_to_is_not_silent(self):
         world = self.running(Watchdog(silent=1000))
         for _ in range(10):
-            assert world.look(900, last_line=world.now + 900) == []
+            assert world.wait(900) == []
+            assert world.look(last_line=world.now) == []
 
     def test_too_much_memory_restarts_it(self):
         world = self.running(Watchdog(memory=GIB))
@@ -398,6 +406,23 @@ class TestWatchdog:
         for _ in range(720):
             stops += world.look(120, memory=2 * GIB, ready=True).count(Action(STOP, "1"))
         assert stops == 4
+
+    def test_a_machine_that_slept_has_not_seen_a_node_stand_still(self):
+        world = self.running(Watchdog(silent=1000, stalled=1000))
+        assert world.look(50_000, idle_earning=50_000) == []
+        assert world.wait(1000, idle_earning=50_000) == []
+        assert world.wait(50, idle_earning=50_000) == [Action(STOP, "1")]
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+def test_a_clock_that_was_set_holds_nothing_up_for_long(hours):
+    world = World(make_spec("1"), make_spec("2"))
+    world.run()
+    world.dies(code=1)
+    world.now += hours * 3600
+    for _ in range(20):
+        world.look(60)
+    assert {world[name].state for name in "12"} == {State.RUNNING}
 
 
 def test_an_orphan_is_taken_over_and_not_started_twice():

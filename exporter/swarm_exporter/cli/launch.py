@@ -22,7 +22,13 @@ from swarm_exporter.durations import format_duration
 from swarm_exporter.errors import FlagError, SwarmExporterError
 from swarm_exporter.launcher.control import Changes, Launcher
 from swarm_exporter.launcher.nodes import LaunchNode, launch_nodes
-from swarm_exporter.launcher.state import LauncherState, NodeRecord, State
+from swarm_exporter.launcher.profile import Profile
+from swarm_exporter.launcher.state import (
+    SILENT_AFTER_SECONDS,
+    LauncherState,
+    NodeRecord,
+    State,
+)
 
 EPILOG = """\b
 Examples:
@@ -111,7 +117,7 @@ def start_nodes(
         training=None,
         existing=len(folders),
     )
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *_missing_services(profile)):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     return launcher.launch(
         nodes,
@@ -121,6 +127,18 @@ def start_nodes(
         plan_env=lambda node: node_env(plan, node.number),
         **how,
     )
+
+
+def _missing_services(profile: Profile) -> list[str]:
+    """Return a sentence for each service that the nodes share and that does not run."""
+    from swarm_exporter.launcher.ports import is_taken
+
+    return [
+        f"{name} does not run (port {port}): the first node starts it, and takes it away from the "
+        "others when it ends; start it on its own before the nodes"
+        for name, port in profile.services.items()
+        if not is_taken(port)
+    ]
 
 
 def _with_flags(config: Config, ramp_interval: str | None, reserve: str | None) -> Config:
@@ -243,10 +261,15 @@ def _conclude(state: LauncherState, names: Sequence[str]) -> bool:
 
 
 def _refuse_silence(launcher: Launcher, state: LauncherState) -> None:
-    if time.time() - state.time > 15.0 and not launcher.supervisor.answers():
+    if time.time() - state.time <= SILENT_AFTER_SECONDS:
+        return
+    if launcher.supervisor.answers():
         raise SwarmExporterError(
-            f"the supervisor has ended; look at {launcher.files.supervisor_log}, then launch again"
+            f"the launcher's policy is silent; look at {launcher.files.policy_log}"
         )
+    raise SwarmExporterError(
+        f"the supervisor has ended; look at {launcher.files.supervisor_log}, then launch again"
+    )
 
 
 def _stay(launcher: Launcher) -> None:

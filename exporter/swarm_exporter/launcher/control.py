@@ -165,7 +165,8 @@ class Launcher:
             wanted = [name for name in chosen if state.nodes[name].wanted]
             self.command("stop", chosen)
             specs = [self._spec(name) for name in chosen]
-            longest = max((spec.stop_grace for spec in specs if spec), default=0.0) + 60.0
+            # A runner that hangs is ended by supervisord first, and then what it has left.
+            longest = 2 * max((spec.stop_grace for spec in specs if spec), default=0.0) + 60.0
             self._await(
                 lambda now: all(now.nodes[name].state in _AT_REST for name in chosen),
                 longest,

@@ -41,7 +41,13 @@ from swarm_exporter.launcher.policy import (
 from swarm_exporter.launcher.preflight import obstacle
 from swarm_exporter.launcher.processes import ProcessTable, command_line, cpu_seconds
 from swarm_exporter.launcher.spec import NodeSpec, Settings
-from swarm_exporter.launcher.state import LauncherState, RestartReason, load_state, save_state
+from swarm_exporter.launcher.state import (
+    LauncherState,
+    RestartReason,
+    load_state,
+    save_state,
+    set_aside,
+)
 from swarm_exporter.launcher.supervisord import COMMAND, RUNNER, Supervisor
 
 log = logging.getLogger(__name__)
@@ -81,7 +87,14 @@ class Listener:
         self._earnings: dict[str, float] = {}
         self._swarm_halted = False
         self._earnings_at = 0.0
-        state = load_state(self._files.state) or LauncherState()
+        state = load_state(self._files.state)
+        if state is None:
+            state = LauncherState()
+            aside = set_aside(self._files.state, time.time())
+            if aside is not None:
+                log.error(
+                    "%s is no state of this version: set aside as %s", self._files.state, aside
+                )
         self._said_until = time.time()
         self._settings = self._read_settings()
         self._policy = Policy(state, self._settings, self._specs(), random.uniform)

@@ -22,6 +22,8 @@ SUBMIT_SLACK = 0.25
 #: A node that uses less than this share of one processor is idle.
 IDLE_SHARE = 0.05
 _DAY_SECONDS = 86_400.0
+#: A look that comes so much later than it should was kept off: the machine slept.
+_GAP_SECONDS = 30.0
 _MOST_EVENTS = 200
 
 
@@ -103,6 +105,9 @@ class Policy:
         self._settings = settings
         self._specs = specs
         self._head_room_missing_since: float | None = None
+        self._last_look: float | None = None
+        #: Since when the nodes are watched without a gap.
+        self._watching_since = 0.0
         self.configure(settings, specs)
 
     def configure(self, settings: Settings, specs: Mapping[str, NodeSpec]) -> None:
@@ -170,6 +175,7 @@ class Policy:
 
     def step(self, now: float, seen: Mapping[str, Observed], around: Surroundings) -> list[Action]:
         """Take in what is seen and return what to do."""
+        self._note_time(now)
         actions = []
         for name, spec in self._specs.items():
             record, observed = self.state.nodes[name], seen.get(name, Observed())
@@ -180,6 +186,19 @@ class Policy:
         if not actions:
             actions += self._start_next(now, around)
         return actions
+
+    def _note_time(self, now: float) -> None:
+        """Hold against a clock that was set back, and a machine that has slept."""
+        before, self._last_look = self._last_look, now
+        gap = self._settings.look_interval * 4 + _GAP_SECONDS
+        if before is None or not 0 <= now - before <= gap:
+            # What was not seen says nothing of a node.
+            self._watching_since = now
+        self.state.last_start = min(self.state.last_start, now)
+        latest = now + self._settings.restart.longest_delay * 1.15
+        for record in self.state.nodes.values():
+            record.due = min(record.due, latest) if record.due is not None else None
+            record.postponed_since = min(record.postponed_since, now)
 
     def _watch(
         self,
@@ -303,17 +322,17 @@ class Policy:
         record.watchdog_restarts = [t for t in record.watchdog_restarts if now - t < _DAY_SECONDS]
         if len(record.watchdog_restarts) >= rules.per_day or record.ready is None:
             return None
-        up = now - record.ready
+        watched = max(record.ready, self._watching_since)
         if rules.memory is not None and (record.memory or 0) > rules.memory:
             return RestartReason.MEMORY
         if around.swarm_halted:
             return None
-        idle = min(up, seen.idle_earning) if seen.idle_earning is not None else 0.0
+        idle = min(now - watched, seen.idle_earning) if seen.idle_earning is not None else 0.0
         if rules.stalled is not None and idle > rules.stalled:
             return RestartReason.STALLED
         if rules.silent is not None:
-            silence = now - max(record.last_line or 0.0, record.ready)
-            idleness = now - max(record.last_busy or 0.0, record.ready)
+            silence = now - max(record.last_line or 0.0, watched)
+            idleness = now - max(record.last_busy or 0.0, watched)
             if min(silence, idleness) > rules.silent:
                 return RestartReason.SILENT
         return None

@@ -126,6 +126,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     prompts: list[Prompt] = []
     #: Port by name -> the first node's number; node n has n-1 more.
     ports: dict[str, int] = {}
+    #: Services of the machine that all nodes share: port by name.
+    services: dict[str, int] = {}
     #: The trainer's identity, below the node's folder; empty where it has none.
     identity: str = ""
     #: Login data that the command deletes when it ends, below the node's folder.

@@ -164,6 +164,18 @@ def load_state(path: Path) -> LauncherState | None:
     return state if state.version == LauncherState().version else None
 
 
+def set_aside(path: Path, now: float) -> Path | None:
+    """Move a file that is no state away, and return where to; None where there is none."""
+    if not path.exists():
+        return None
+    aside = path.with_name(f"{path.name}.damaged-{now:.0f}")
+    try:
+        path.replace(aside)
+    except OSError:
+        return None
+    return aside
+
+
 def save_state(path: Path, state: LauncherState) -> None:
     """Write the file whole or not at all. Raises OSError."""
     # At each look: what a power cut takes is written again by the next.

@@ -20,6 +20,7 @@ from typing import Any
 
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.launcher.files import LauncherFiles
+from swarm_exporter.launcher.marker import MARKER
 from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.spec import NodeSpec
 
@@ -170,7 +171,8 @@ command={python} -m swarm_exporter.launcher.listener .
 events=PROCESS_STATE,REMOTE_COMMUNICATION
 buffer_size=1000
 autorestart=true
-startsecs=0
+startsecs=2
+startretries=100
 stdout_logfile=NONE
 stderr_logfile={files.policy_log.name}
 stderr_logfile_maxbytes=5MB
@@ -199,7 +201,12 @@ stderr_logfile_backups=1
 
 def _environment() -> dict[str, str]:
     """Return the variables that nodes inherit: a person's own, whatever shell they came from."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        # A launcher that is started by a node is none of its processes.
+        if not name.startswith("SUPERVISOR_") and name != MARKER
+    }
 
 
 def _last_line(path: Path) -> str:
