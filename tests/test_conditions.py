@@ -249,6 +249,16 @@ CASES = {
         Condition.TRAINING,
         "whether it earns is not known yet",
     ),
+    "no board, and a trainer that does not say when it hands in": (
+        {
+            "process": make_process(last_submit=None, submit_period=None),
+            "leaderboard": msgspec.structs.replace(UP, up=False, reason=Reason.REFUSED),
+            "board": None,
+            "standing": None,
+        },
+        Condition.UNKNOWN,
+        "nothing listens",
+    ),
     "no board, and nobody knows whether a trainer runs": (
         {
             "process": make_process(state="unknown", trainer_up=None),

@@ -27,7 +27,6 @@ FROZEN_AFTER_SECONDS = 300.0
 CRASH_LOOP_ENDS = 3
 #: A node that is so many rounds behind the swarm takes longer than the swarm waits.
 TOO_SLOW_ROUNDS = 2
-ACTION_NO_BOARD = "Give the address of a leaderboard with --api-port or --api-url."
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +131,9 @@ def _judge_process(process: NodeProcess, now: float) -> Verdict | None:
 
 def _judge_submissions(process: NodeProcess, facts: Facts) -> Verdict | None:
     """Judge by what the trainer hands in where no board tells (RL Swarm v0.5 and later)."""
-    if process.trainer_up is not True:
-        return None
     age = _age(facts.now, process.last_submit)
+    if process.trainer_up is not True or (age is None and process.submit_period is None):
+        return None
     if age is not None and age <= facts.stall_after:
         return Verdict(Condition.EARNING)
     if age is not None:
@@ -147,10 +146,8 @@ def _judge_submissions(process: NodeProcess, facts: Facts) -> Verdict | None:
         Condition.TRAINING,
         "its trainer runs; whether it earns is not known yet: it has handed nothing in, and no "
         "leaderboard answers",
-        "Nothing to do, unless you have a leaderboard: RL Swarm v0.5.7 and later hand in every 3 "
-        "hours."
-        if process.submit_period
-        else ACTION_NO_BOARD,
+        "Wait: RL Swarm v0.5.7 and later hand in every 3 hours. If you have a leaderboard, give "
+        "its address with --api-port or --api-url.",
     )
 
 
