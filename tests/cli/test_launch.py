@@ -132,6 +132,15 @@ def test_too_little_memory_stops_the_ramp_and_makes_it_fail(nodes, run):
     assert "are left to the machine" in said
 
 
+def test_a_dry_run_shows_what_would_be_started_without_a_secret(nodes, run):
+    nodes.configure(SETTINGS.replace("}", ", env: {HF_TOKEN: s3cret}}"), nodes=1)
+    said = run("launch", "--dry-run")
+    assert "variables  HF_TOKEN" in said
+    assert f"folder     {nodes.folder / 'rl-swarm-1'}" in said
+    assert "s3cret" not in said
+    assert nodes.processes() == []
+
+
 def test_json_says_what_was_changed(nodes, run):
     changes = json.loads(run("launch", "--json"))
     assert changes["added"] == ["1", "2"]

@@ -51,6 +51,7 @@ _LOOK_SECONDS = 0.2
 @click.option("--foreground", is_flag=True, help="Stay here; Ctrl-C or SIGTERM stops the nodes.")
 @click.option("--keep-stopped", is_flag=True, help="Leave nodes alone that were stopped by hand.")
 @click.option("--wait/--no-wait", default=True, help="Watch until every node runs (default).")
+@click.option("--dry-run", is_flag=True, help="Show what would be started, and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was changed as JSON.")
 def command(
     profile: str | None,
@@ -58,6 +59,7 @@ def command(
     reserve: str | None,
     foreground: bool,
     wait: bool,
+    dry_run: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - click passes the options by name
 ) -> None:
@@ -70,6 +72,9 @@ def command(
     config = load_config(flags_from(options), os.environ, Path.cwd())
     config = _with_flags(config, ramp_interval, reserve)
     nodes = launch_nodes(config, Path.cwd(), profile)
+    if dry_run:
+        _show(nodes)
+        return
     launcher = Launcher(config.state_dir)
     changes = start_nodes(
         launcher,
@@ -86,6 +91,23 @@ def command(
         _stay(launcher)
     elif wait:
         sys.exit(0 if _watch(launcher, [node.name for node in nodes]) else 1)
+
+
+def _show(nodes: Sequence[LaunchNode]) -> None:
+    """Print what would be started. Of variables the names alone: values may be secret."""
+    import shlex
+
+    for node in nodes:
+        ports = ", ".join(f"{name} {port}" for name, port in node.ports.items())
+        click.secho(f"node {node.name}", bold=True)
+        click.echo(f"  profile    {node.profile_name}: {node.profile.title}")
+        click.echo(f"  folder     {node.folder}{'' if node.folder.is_dir() else ' (missing)'}")
+        click.echo(f"  command    {shlex.join(node.command)}")
+        click.echo(f"  ports      {ports or 'none'}")
+        click.echo(f"  identity   {node.identity or 'none'}")
+        click.echo(f"  variables  {', '.join(sorted(node.env)) or 'none'}")
+        click.echo(f"  answers    {', '.join(node.answers) or 'none'}")
+    click.echo("Dry run: nothing was started. How many fit: `swarm-exporter plan`.")
 
 
 def start_nodes(
