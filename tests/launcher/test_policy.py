@@ -280,6 +280,14 @@ def test_a_stopped_node_stays_so_until_it_is_wanted_again():
     assert world.look() == [Action(START, "1")]
 
 
+def test_who_is_stopped_through_supervisord_is_stopped_by_hand():
+    world = World()
+    world.run()
+    world.dies(signal=15, asked=True)
+    assert (world["1"].state, world["1"].wanted) == (State.STOPPED, False)
+    assert world.wait(1000) == []
+
+
 def test_stopping_a_node_that_waits_for_its_next_start_cancels_it():
     world = World()
     world.run()

@@ -172,6 +172,9 @@ class Listener:
         except (OSError, xmlrpc.client.Error, psutil.Error) as error:
             # supervisord is ending, or the machine refuses: the next look tries again.
             log.warning("this look failed: %s", error)
+        except Exception:
+            # Whatever it is, the nodes go on and so does the watch.
+            log.exception("a fault of the launcher itself; please report these lines")
         self._publish(now)
 
     def _observe(self, node: _Watched, states: dict[str, str], now: float) -> Observed:

@@ -353,6 +353,10 @@ class Policy:
             self._set(record, State.STOPPED, now, "stopped by hand")
             return
         end = seen.exit
+        if planned is None and end is not None and end.asked:
+            record.wanted = False
+            self._set(record, State.STOPPED, now, "stopped by hand, through supervisord")
+            return
         if planned is not None and planned not in _FAILURES:
             self._count(record, planned)
             record.due = now
