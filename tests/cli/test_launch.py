@@ -137,6 +137,8 @@ def test_a_dry_run_shows_what_would_be_started_without_a_secret(nodes, run):
     said = run("launch", "--dry-run")
     assert "variables  HF_TOKEN" in said
     assert f"folder     {nodes.folder / 'rl-swarm-1'}" in said
+    said += run("check") + run("check", "--json")
+    assert '"HF_TOKEN": "(set)"' in said
     assert "s3cret" not in said
     assert nodes.processes() == []
 

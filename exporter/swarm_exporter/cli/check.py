@@ -43,6 +43,11 @@ def _shown(config: Config) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     for node in shown["nodes"]:
         node["api"] = redact_url(node["api"])
+    launcher = shown["launcher"]
+    for launch in (launcher["launch"], *launcher["nodes"].values()):
+        # A token is given in one of these.
+        for secret in ("env", "answers"):
+            launch[secret] = dict.fromkeys(launch[secret], "(set)")
     return shown
 
 
