@@ -102,6 +102,24 @@ def test_logs_follow_until_ctrl_c(nodes, run):
         assert logs.wait(10) == 0
 
 
+@pytest.mark.parametrize(("no_color", "prefix"), [("", b"\x1b[36m1 | \x1b[0m"), ("1", b"1 | ")])
+def test_the_nodes_have_colours_on_a_terminal_unless_nobody_wants_them(nodes, no_color, prefix):
+    logs = nodes.folder / "rl-swarm-1" / "logs"
+    logs.mkdir()
+    (logs / "console.log").write_text("a line\n")
+    leader, follower = os.openpty()
+    subprocess.run(
+        [*COMMAND, "logs", "--config", "swarm.yml", "1"],
+        cwd=nodes.folder,
+        stdout=follower,
+        env={**os.environ, "NO_COLOR": no_color},
+        check=True,
+    )
+    os.close(follower)
+    assert os.read(leader, 1000) == prefix + b"a line\r\n"
+    os.close(leader)
+
+
 def test_in_the_foreground_it_stops_the_nodes_at_its_end_and_they_are_wanted_still(nodes, run):
     command = [*COMMAND, "launch", "--foreground", "--config", "swarm.yml"]
     with subprocess.Popen(command, cwd=nodes.folder, stdout=subprocess.PIPE, text=True) as launch:

@@ -6,6 +6,7 @@ Each command is one module with a `command`; it is imported only when it is call
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 
@@ -78,11 +79,14 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name="swarm-exporter")
-def cli() -> None:
-    """Prometheus exporter for RL Swarm (Gensyn) nodes: what each earns, and why not.
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Launcher and Prometheus exporter for RL Swarm (Gensyn) nodes: what each earns, and why not.
 
     Every command has its own --help with examples. Exit codes: 0 good, 1 failed, 2 wrong usage.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def main() -> None:

@@ -208,7 +208,7 @@ def _echo_diff_line(line: str) -> None:
         color = None
     text = "".join(char if char.isprintable() or char == "\t" else "?" for char in line)
     # Click itself leaves colours out where standard output is no terminal.
-    click.secho(text, fg=color, color=False if os.environ.get("NO_COLOR") else None)
+    click.secho(text, fg=color)
 
 
 def _confirm(setups: Sequence[Setup], yes: bool) -> None:
