@@ -449,6 +449,14 @@ def test_an_orphan_is_taken_over_and_not_started_twice():
     )
 
 
+def test_what_the_log_of_an_orphan_says_is_not_lost():
+    world = World(make_spec(ready_pattern="x"))
+    world.look()
+    world.seen["1"] = Observed(orphaned=True, pid=1, started=world.now, ready=True)
+    assert world.look() == [Action(START, "1")]
+    assert world["1"].state is State.RUNNING
+
+
 def test_a_request_to_stop_that_got_lost_is_repeated():
     world = World()
     world.run()

@@ -213,6 +213,8 @@ class Policy:
             if not record.runs or record.state is State.STOPPING:
                 self._set(record, State.STARTING, now)
             self._say(record, now, "still runs and is taken over")
+            # What its log says is said once.
+            self._note_facts(record, spec, seen, now)
             return [Action(Deed.START, record.name)]
         self._note_facts(record, spec, seen, now)
         if record.state is State.STOPPING:
