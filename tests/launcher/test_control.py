@@ -218,6 +218,10 @@ def test_supervisord_is_killed_and_stop_ends_the_orphans(nodes):
     eventually(lambda: not nodes.launcher.supervisor.answers(), "silence")
     assert nodes.launcher.stop(None) == ["1", "2"]
     assert nodes.processes() == []
+    for name in "12":
+        record = nodes.node(name)
+        assert (record.state, record.wanted, record.pid) == (State.STOPPED, False, None)
+        assert record.reason == "stopped by hand"
 
 
 def test_everything_of_the_launcher_is_killed_and_the_next_launch_starts_no_second_copy(nodes):
@@ -290,6 +294,19 @@ def test_stopping_by_hand_lasts_until_the_next_launch(nodes):
     nodes.until_state("running", "1")
 
 
+def test_a_launcher_that_is_shut_down_and_killed_in_the_midst_knows_what_was_wanted(nodes):
+    nodes.profile(PROFILE.replace('echo "joined', 'trap : TERM; echo "joined'))
+    nodes.launch(nodes.configure(QUICK))
+    nodes.until_state("running")
+    command = threading.Thread(target=lambda: nodes.launcher.stop(None, remember=True))
+    command.start()
+    nodes.until_state("stopping")
+    assert nodes.node().wanted
+    command.join()
+    assert (nodes.node().state, nodes.node().wanted) == (State.STOPPED, True)
+    assert nodes.processes() == []
+
+
 def test_a_pid_of_a_stranger_is_never_signalled(nodes):
     config = nodes.configure(QUICK)
     nodes.launch(config)
@@ -309,6 +326,42 @@ def test_a_pid_of_a_stranger_is_never_signalled(nodes):
         assert nodes.launcher.stop(None) == []
         assert stranger.poll() is None
         assert other.poll() is None
+
+
+def test_a_launch_from_a_shell_that_a_node_has_started_marks_nothing_else(nodes, monkeypatch):
+    config = nodes.configure(QUICK, nodes=2)
+    nodes.launch(config)
+    for name in "12":
+        nodes.until_state("running", name)
+    nodes.launcher.stop(None)
+    monkeypatch.setenv("SWARM_EXPORTER_NODE", nodes.spec("1").marker)
+    nodes.launch(config)
+    second = nodes.until_state("running", "2")
+    (listener,) = [
+        p for p in nodes.processes() if "swarm_exporter.launcher.listener" in p.cmdline()
+    ]
+    nodes.launcher.stop(["1"])
+    assert listener.is_running()
+    assert nodes.node("2").pid == second.pid
+    assert nodes.node("2").restarts == {}
+
+
+def test_a_supervisor_that_does_not_answer_gets_no_second_one_and_can_be_stopped(nodes):
+    config = nodes.configure(QUICK, nodes=2)
+    nodes.launch(config)
+    for name in "12":
+        nodes.until_state("running", name)
+    supervisor = int(nodes.launcher.supervisor.call("getPID"))
+    # As a cleaner of temporary files does.
+    nodes.launcher.files.socket.unlink()
+    with pytest.raises(SwarmExporterError, match=rf"supervisor \(process {supervisor}\) runs but"):
+        nodes.launch(config)
+    with pytest.raises(SwarmExporterError, match="does not answer"):
+        nodes.launcher.stop(["1"])
+    supervisors = [p for p in nodes.processes() if "supervisor.supervisord" in p.cmdline()]
+    assert [p.pid for p in supervisors] == [supervisor]
+    assert nodes.launcher.stop(None) == ["1", "2"]
+    eventually(lambda: nodes.processes() == [], "nothing left")
 
 
 def test_a_stale_socket_and_pid_file_do_not_stand_in_the_way(nodes):
@@ -338,6 +391,13 @@ def test_a_folder_with_spaces_and_unicode_in_a_long_path(tmp_path):
         assert nodes.processes() == []
     finally:
         nodes.end_by_force()
+
+
+def test_every_shell_finds_the_same_socket(tmp_path, monkeypatch):
+    deep = tmp_path / ("very long " * 8)
+    here = LauncherFiles(deep).socket
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert LauncherFiles(deep).socket == here
 
 
 def test_head_room_that_vanishes_in_mid_ramp_stops_it_and_what_runs_stays(nodes):
@@ -423,6 +483,28 @@ def test_a_restart_by_hand_and_its_reason(nodes):
     nodes.until(lambda state: state.nodes["1"].restarts == {"requested": 1}, "the restart")
     assert nodes.until_state("running").pid != before
     assert nodes.node().failures == 0
+
+
+def test_restarts_at_the_same_moment_are_each_taken_in(nodes):
+    nodes.launch(nodes.configure(QUICK, nodes=3))
+    for name in "123":
+        nodes.until_state("running", name)
+    problems = []
+
+    def restart(name):
+        try:
+            nodes.launcher.restart([name])
+        except SwarmExporterError as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=restart, args=name) for name in "123"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    for name in "123":
+        nodes.until(lambda s, n=name: s.nodes[n].restarts == {"requested": 1}, "its restart")
 
 
 def test_the_watchdog_restarts_a_silent_idle_node(nodes):

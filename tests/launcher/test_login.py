@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from swarm_exporter.launcher.login import restore_login, save_login
@@ -75,3 +78,32 @@ def test_files_of_the_same_name_are_kept_apart(tmp_path, store):
     restore_login(files, store)
     with open(files[1]) as file:  # noqa: PTH123
         assert file.read() == '{"b": 1}'
+
+
+def write_json(path: Path, content: object) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_login_data_of_one_folder_never_reach_another(tmp_path):
+    store = tmp_path / "store"
+    first = write_json(tmp_path / "a" / "temp-data" / "userData.json", {"org": "first"})
+    second = str(tmp_path / "b" / "temp-data" / "userData.json")
+    assert save_login([first], store) == ["userData.json"]
+    # The node of this name lives in another folder now, where nobody has logged in yet.
+    assert restore_login([second], store) == []
+    assert not Path(second).exists()
+    write_json(Path(second), {"org": "second"})
+    assert save_login([second], store) == ["userData.json"]
+    Path(first).unlink()
+    assert restore_login([first], store) == ["userData.json"]
+    assert json.loads(Path(first).read_text()) == {"org": "first"}
+
+
+def test_what_is_saved_is_for_nobody_else_to_read(tmp_path):
+    name = write_json(tmp_path / "a" / "userApiKey.json", {"org": [{"privateKey": "x"}]})
+    save_login([name], tmp_path / "store")
+    (saved,) = (path for path in (tmp_path / "store").rglob("*") if path.is_file())
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "store").stat().st_mode & 0o077 == 0

@@ -248,7 +248,7 @@ def test_a_trainer_that_is_replaced_by_the_next_one_is_not_gone():
 def test_a_trainer_that_never_comes_is_a_failure():
     world = World(make_spec(trainer="t", start_timeout=100))
     world.look()
-    assert world.look(100) == []
+    assert world.wait(100) == []
     assert world.look(5) == [Action(STOP, "1")]
     world.look()
     assert world["1"].restarts == {RestartReason.NO_TRAINER: 1}
@@ -535,3 +535,109 @@ def test_whatever_happens_no_start_comes_too_soon_and_no_stopped_node_starts(eve
         assert len([a for a in actions if a.deed is START]) <= 1
         for record in world.state.nodes.values():
             assert record.failures <= world.settings.restart.attempts + 1
+
+
+def test_a_launcher_that_ends_stops_its_nodes_and_they_stay_wanted():
+    world = World(*(make_spec(n, ready_pattern="x") for n in "12"))
+    world.run()
+    world.policy.unwant("2", world.now)
+    world.policy.halt(world.now)
+    assert world.look() == [Action(STOP, "1")]
+    assert world.look() == []
+    assert world.look(600) == []
+    assert (world["1"].state, world["1"].wanted) == (State.STOPPED, True)
+    assert world["1"].reason == "the launcher was stopped"
+    assert (world["2"].wanted, world["2"].reason) == (False, "stopped by hand")
+    world.policy.configure(world.settings, world.specs)
+    world.policy.want("1", world.now)
+    assert world.look() == [Action(START, "1")]
+
+
+def test_a_clock_that_is_set_back_keeps_no_node_from_its_start():
+    world = World(*(make_spec(n, ready_pattern="x") for n in "12"), restart=Restart(attempts=3))
+    world.run()
+    world.dies(code=1)
+    assert world["1"].state is State.BACKOFF
+    world.now -= 86_400
+    world.look()
+    world.look(900 * 1.15 + 1)
+    assert world.done.count(Action(START, "1")) == 2
+    world.look(ready=True)
+    world.look(60)
+    assert Action(START, "2") in world.done
+
+
+def test_the_time_to_start_begins_anew_after_a_late_login():
+    world = World(make_spec(trainer="t", ready_pattern="x", start_timeout=3600.0))
+    world.look()
+    world.look(waiting_login=True)
+    assert world.wait(3 * 3600) == []
+    assert world.look(waiting_login=False) == []
+    assert world.wait(3500) == []
+    assert world.wait(50) == []
+    assert world.look(50) == [Action(STOP, "1")]
+    assert world["1"].restarting is RestartReason.NO_TRAINER
+
+
+def test_a_node_that_ended_while_the_launcher_was_away_returns_though_the_ramp_had_stopped():
+    world = World(*(make_spec(n, ready_pattern="x") for n in "12"))
+    world.run()
+    world.around = msgspec.structs.replace(PLENTY, available_memory=0)
+    world.look(60)
+    world.look(60)
+    assert world.state.ramp_problem
+    world.around = PLENTY
+    world.change("1", up=False)
+    world.policy = Policy(world.state, world.settings, world.specs, lambda low, high: 1.0)
+    world.policy.resume(world.now, [])
+    world.look(60)
+    assert world.done == [Action(START, "1"), Action(START, "1")]
+
+
+def test_a_node_that_is_no_longer_named_holds_up_no_restart():
+    world = World(*(make_spec(n, ready_pattern="x") for n in "12"))
+    world.run()
+    world.look(60)
+    world.change("2", ready=True)
+    world.look()
+    world.policy.restart("2", world.now, RestartReason.REQUESTED)
+    world.look()
+    world.look()
+    assert world["2"].coming_back
+    assert world["2"].state is State.BACKOFF
+    del world.specs["2"]
+    settings = msgspec.structs.replace(world.settings, nodes=("1",))
+    world.policy.configure(settings, world.specs)
+    world.policy.restart("1", world.now, RestartReason.REQUESTED)
+    assert world.look() == [Action(STOP, "1")]
+
+
+def test_one_that_is_wanted_again_while_it_stops_has_not_failed():
+    world = World(make_spec(ready_pattern="x"))
+    world.run()
+    world.policy.unwant("1", world.now)
+    assert world.policy.step(world.now, world.seen, world.around) == [Action(STOP, "1")]
+    world.policy.want("1", world.now)
+    world.dies(signal=15, asked=True)
+    assert (world["1"].failures, world["1"].restarts) == (0, {RestartReason.REQUESTED: 1})
+    world.look(60)
+    assert world["1"].state is State.STARTING
+
+
+def test_a_machine_that_slept_restarts_nobody_for_it():
+    rules = Watchdog(silent=600.0, stalled=600.0)
+    world = World(make_spec(ready_pattern="x", trainer="t"), watchdog=rules)
+    world.run()
+    world.look(busy=True, last_line=world.now, idle_earning=10.0)
+    assert world.look(8 * 3600, idle_earning=8 * 3600.0) == []
+    assert world.wait(600) == []
+    assert world.look(50) == [Action(STOP, "1")]
+
+
+def test_a_start_during_which_the_machine_slept_is_not_cut_short():
+    world = World(make_spec(ready_pattern="x", trainer="t", start_timeout=3600.0))
+    world.look()
+    world.look()
+    assert world.look(8 * 3600) == []
+    assert world.wait(3600) == []
+    assert world.look(50) == [Action(STOP, "1")]

@@ -42,8 +42,8 @@ def collect(nodes: Sequence[LaunchNode], launcher: LauncherFiles) -> Collected:
         found = _identity(node, notes)
         if found is not None:
             files.append(found)
-        for number, path in enumerate(node.profile.login):
-            saved = stored_login(launcher.node(node.name).login, number, path)
+        for path in node.profile.login:
+            saved = stored_login(launcher.node(node.name).login, str(node.folder / path))
             login = _login(node, path, saved, notes)
             if login is not None:
                 files.append(login)

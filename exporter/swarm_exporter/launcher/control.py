@@ -99,6 +99,8 @@ class Launcher:
                 if name not in named and name in state.nodes and state.nodes[name].runs
             ]
             running = self.supervisor.answers()
+            if not running:
+                self._refuse_deaf()
             changed = [
                 s.name
                 for s in specs
@@ -158,12 +160,15 @@ class Launcher:
         """
         with self._exclusive():
             if not self.supervisor.answers():
-                return self._end_orphans(names)
+                self._end_deaf(names)
+                ended = self._end_orphans(names)
+                if not remember:
+                    self._note_stopped(names)
+                return ended
             state = self.state() or LauncherState()
             chosen = [name for name in names or state.nodes if name in state.nodes]
             ran = [name for name in chosen if state.nodes[name].runs]
-            wanted = [name for name in chosen if state.nodes[name].wanted]
-            self.command("stop", chosen)
+            self.command("halt" if remember else "stop", chosen)
             specs = [self._spec(name) for name in chosen]
             # A runner that hangs is ended by supervisord first, and then what it has left.
             longest = 2 * max((spec.stop_grace for spec in specs if spec), default=0.0) + 60.0
@@ -175,8 +180,6 @@ class Launcher:
             )
             if names is None:
                 self.supervisor.shut_down()
-            if remember:
-                self._want_again(wanted)
             self._refuse_remains(chosen)
             return ran
 
@@ -192,7 +195,8 @@ class Launcher:
 
     def restart(self, names: Sequence[str], *, after_submit: bool = False) -> None:
         """Restart nodes, now or each after its next submission."""
-        self.command("restart", names, reason="requested", after_submit=after_submit)
+        with self._exclusive():
+            self.command("restart", names, reason="requested", after_submit=after_submit)
 
     def orphans(self) -> list[str]:
         """Return the nodes that run although no supervisor does: that one was killed."""
@@ -208,15 +212,41 @@ class Launcher:
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _want_again(self, names: Sequence[str]) -> None:
-        """Note, while no policy runs, that nodes were not stopped by a person."""
+    def _note_stopped(self, names: Sequence[str] | None) -> None:
+        """Note, while no policy runs, that a person has stopped nodes."""
         state = self.state()
-        if state is not None:
-            for name in names:
-                state.nodes[name].wanted = True
-                state.nodes[name].reason = "the launcher was stopped"
-            with contextlib.suppress(OSError):
-                save_state(self.files.state, state)
+        if state is None:
+            return
+        for name, record in state.nodes.items():
+            if names is None or name in names:
+                record.wanted = False
+                record.state, record.since, record.reason = (
+                    State.STOPPED,
+                    time.time(),
+                    "stopped by hand",
+                )
+                record.pid = record.trainer_pid = record.due = None
+                record.postponed = record.restarting = None
+        with contextlib.suppress(OSError):
+            save_state(self.files.state, state)
+
+    def _refuse_deaf(self) -> None:
+        deaf = self.supervisor.deaf_process()
+        if deaf is not None:
+            raise SwarmExporterError(
+                f"the supervisor (process {deaf.pid}) runs but does not answer; try again, or end "
+                "it and all nodes with `swarm-exporter stop`"
+            )
+
+    def _end_deaf(self, names: Sequence[str] | None) -> None:
+        """End a supervisord that does not answer, as all nodes are to end; they outlive it."""
+        if names is not None:
+            self._refuse_deaf()
+        deaf = self.supervisor.deaf_process()
+        if deaf is not None:
+            with contextlib.suppress(psutil.Error):
+                deaf.kill()
+                deaf.wait(_LOCK_SECONDS)
 
     def _write(self, specs: Sequence[NodeSpec], config: Config, reserve: int) -> None:
         try:

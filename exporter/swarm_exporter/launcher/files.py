@@ -8,7 +8,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,8 @@ class LauncherFiles:
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             return path
         short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"swarm-exporter-{os.getuid()}-{short}" / "s.sock"
+        # Not in TMPDIR: another shell, cron or a service has another one, and would find nothing.
+        return Path("/tmp") / f"swarm-exporter-{os.getuid()}-{short}" / "s.sock"  # noqa: S108 - 0700
 
 
 class NodeFiles:

@@ -140,6 +140,8 @@ class Listener:
         if do == "configure":
             self._settings = self._read_settings()
             self._policy.configure(self._settings, self._specs())
+        elif do == "halt":
+            self._policy.halt(now)
         for name in command.get("nodes", ()):
             if name not in self._watched:
                 continue

@@ -6,7 +6,9 @@ content is never shown. Standard library alone: the runner loads it.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,10 +24,10 @@ def save_login(files: Sequence[str], store: Path) -> list[str]:
     A half-written file never replaces a whole one. Raises OSError where `store` cannot be written.
     """
     saved = []
-    for number, name in enumerate(files):
+    for name in files:
         data = _read(Path(name))
         if data is not None and is_whole(data):
-            target = stored_login(store, number, name)
+            target = stored_login(store, name)
             if _read(target) != data:
                 write_private(target, data)
                 saved.append(Path(name).name)
@@ -38,18 +40,22 @@ def restore_login(files: Sequence[str], store: Path) -> list[str]:
     A whole file is left alone: it may be newer. Raises OSError where one cannot be written.
     """
     restored = []
-    for number, name in enumerate(files):
+    for name in files:
         present = _read(Path(name))
-        saved = _read(stored_login(store, number, name))
+        saved = _read(stored_login(store, name))
         if saved is not None and is_whole(saved) and (present is None or not is_whole(present)):
             write_private(Path(name), saved)
             restored.append(Path(name).name)
     return restored
 
 
-def stored_login(store: Path, number: int, name: str) -> Path:
-    """Return where the file `name`, of a node's login data number `number` from 0, is saved."""
-    return store / f"{number}-{Path(name).name}"
+def stored_login(store: Path, name: str) -> Path:
+    """Return where a file is saved: by its whole path.
+
+    A node's name may mean another folder tomorrow, whose login is another account's.
+    """
+    place = hashlib.sha256(os.fsencode(Path(name).absolute())).hexdigest()[:16]
+    return store / f"{place}-{Path(name).name}"
 
 
 def _read(path: Path) -> bytes | None:

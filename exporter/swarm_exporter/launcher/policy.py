@@ -25,6 +25,8 @@ _DAY_SECONDS = 86_400.0
 #: A look that comes so much later than it should was kept off: the machine slept.
 _GAP_SECONDS = 30.0
 _MOST_EVENTS = 200
+#: Delays differ by so much, so that nodes that fall together do not rise together.
+_MOST_JITTER = 1.15
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -108,12 +110,14 @@ class Policy:
         self._last_look: float | None = None
         #: Since when the nodes are watched without a gap.
         self._watching_since = 0.0
+        self._halted = False
         self.configure(settings, specs)
 
     def configure(self, settings: Settings, specs: Mapping[str, NodeSpec]) -> None:
         """Take over other settings or nodes; nodes that are no longer named keep running."""
         self._settings = settings
         self._specs = specs
+        self._halted = False
         for name, spec in specs.items():
             record = self.state.nodes.setdefault(name, NodeRecord(name=name))
             record.folder, record.profile, record.ports = spec.folder, spec.profile, spec.ports
@@ -124,6 +128,9 @@ class Policy:
         for record in self.state.nodes.values():
             if record.runs and record.name not in alive:
                 record.pid = record.trainer_pid = record.restarting = record.postponed = None
+                record.coming_back = False
+                # Else one that ran before would wait for a launch that nobody thinks of.
+                self.state.ramp_problem = ""
                 self._set(record, State.STOPPED, now, "the launcher was started anew")
 
     # --- what a person asks for ----------------------------------------------------------------
@@ -133,6 +140,9 @@ class Policy:
         record = self.state.nodes[name]
         record.wanted = True
         record.failures = 0
+        if record.state is State.STOPPING and record.restarting is None:
+            # It was told to stop: its end is no failure.
+            record.restarting = RestartReason.REQUESTED
         if record.state in (State.FATAL, State.BACKOFF, State.EXITED, State.STOPPED):
             self._set(record, State.STOPPED, now, "waits for its turn")
             record.due = None
@@ -146,6 +156,14 @@ class Policy:
         record.postponed = record.restarting = record.due = None
         if not record.runs:
             self._set(record, State.STOPPED, now, "stopped by hand")
+
+    def halt(self, now: float) -> None:
+        """Let every node be stopped because the launcher ends; those that are wanted stay so."""
+        self._halted = True
+        for record in self.state.nodes.values():
+            record.postponed = record.restarting = record.due = None
+            if not record.runs and record.wanted:
+                self._set(record, State.STOPPED, now, _HALTED)
 
     def restart(
         self, name: str, now: float, reason: RestartReason, *, after_submit: bool = False
@@ -195,7 +213,7 @@ class Policy:
             # What was not seen says nothing of a node.
             self._watching_since = now
         self.state.last_start = min(self.state.last_start, now)
-        latest = now + self._settings.restart.longest_delay * 1.15
+        latest = now + self._settings.restart.longest_delay * _MOST_JITTER
         for record in self.state.nodes.values():
             record.due = min(record.due, latest) if record.due is not None else None
             record.postponed_since = min(record.postponed_since, now)
@@ -219,7 +237,7 @@ class Policy:
         self._note_facts(record, spec, seen, now)
         if record.state is State.STOPPING:
             return []
-        if not record.wanted:
+        if not record.wanted or self._halted:
             return self._stop(record, now, "is being stopped")
         if record.restarting in _BY_HAND and self._is_one_coming_back(record):
             return []
@@ -232,7 +250,7 @@ class Policy:
 
     def _is_one_coming_back(self, record: NodeRecord) -> bool:
         """Tell whether another node is being restarted: they are one after another."""
-        others = (other for other in self.state.nodes.values() if other is not record)
+        others = (self.state.nodes[name] for name in self._specs if name != record.name)
         return any(other.coming_back and other.wanted for other in others)
 
     def _note_facts(self, record: NodeRecord, spec: NodeSpec, seen: Observed, now: float) -> None:
@@ -250,6 +268,8 @@ class Policy:
             record.waiting_login = seen.waiting_login
         if trainer is not None and spec.trainer:
             record.waiting_login = False
+        if record.waiting_login or record.question:
+            record.waited = now
         record.submits_accepted += seen.accepted
         record.submits_refused += seen.refused
         record.last_submit = now if seen.accepted else record.last_submit
@@ -294,7 +314,7 @@ class Policy:
             if record.trainer_seen is not None:
                 if now - record.trainer_seen > spec.trainer_grace:
                     return RestartReason.TRAINER_GONE
-            elif now - (record.started or now) > spec.start_timeout:
+            elif now - self._start_counts_from(record, now) > spec.start_timeout:
                 return RestartReason.NO_TRAINER
         if record.postponed is not None:
             return self._postponed(record, now)
@@ -307,6 +327,10 @@ class Policy:
         record.postponed, record.postponed_since = reason, now
         self._say(record, now, f"{_MEANING[reason]}; restarted after its next submission")
         return self._postponed(record, now)
+
+    def _start_counts_from(self, record: NodeRecord, now: float) -> float:
+        """Return since when a trainer is awaited: not while a person was, or the machine slept."""
+        return max(record.started or now, record.waited or 0.0, self._watching_since)
 
     def _postponed(self, record: NodeRecord, now: float) -> RestartReason | None:
         """Return the reason of a postponed restart once there is nothing left to lose by it."""
@@ -351,8 +375,9 @@ class Policy:
         record.pid = record.trainer_pid = None
         record.question, record.waiting_login, record.memory = "", False, None
         planned, record.restarting, record.postponed = record.restarting, None, None
-        if not record.wanted:
-            self._set(record, State.STOPPED, now, "stopped by hand")
+        if not record.wanted or self._halted:
+            words = _HALTED if record.wanted else "stopped by hand"
+            self._set(record, State.STOPPED, now, words)
             return
         end = seen.exit
         if planned is None and end is not None and end.asked:
@@ -383,7 +408,7 @@ class Policy:
     def _back_off(self, record: NodeRecord, now: float, words: str) -> None:
         rules = self._settings.restart
         doubled = rules.first_delay * 2.0 ** min(record.failures - 1, 30)
-        delay = min(doubled, rules.longest_delay) * self._uniform(0.85, 1.15)
+        delay = min(doubled, rules.longest_delay) * self._uniform(2.0 - _MOST_JITTER, _MOST_JITTER)
         record.due = now + delay
         self._set(record, State.BACKOFF, now, words)
 
@@ -403,7 +428,7 @@ class Policy:
         that submit at the same moment fail (RL Swarm v0.5.7 to v0.7).
         """
         records = [self.state.nodes[name] for name in self._settings.nodes]
-        if now - self.state.last_start < self._settings.ramp_interval:
+        if self._halted or now - self.state.last_start < self._settings.ramp_interval:
             return []
         for record in records:
             if record.wanted and record.state is State.BACKOFF and (record.due or 0.0) <= now:
@@ -464,6 +489,7 @@ class Policy:
         self.state.events = [*self.state.events, (now, record.name, words)][-_MOST_EVENTS:]
 
 
+_HALTED = "the launcher was stopped"
 _BY_HAND = (RestartReason.REQUESTED, RestartReason.CHANGED)
 #: Reasons that tell of a fault of the node: the next start waits longer.
 _FAILURES = (
@@ -489,7 +515,7 @@ def _begin_run(record: NodeRecord, seen: Observed) -> None:
     """Forget what belonged to the run before."""
     record.started, record.pid = seen.started, seen.pid
     record.ready = record.trainer_pid = record.trainer_seen = record.trainer_began = None
-    record.last_line = record.last_busy = record.memory = None
+    record.last_line = record.last_busy = record.memory = record.waited = None
     record.waiting_login, record.question = False, ""
 
 

@@ -81,6 +81,8 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     waiting_login: bool = False
     #: A question of the command that nobody has configured an answer to.
     question: str = ""
+    #: When this run waited for a person last.
+    waited: float | None = None
     #: Ends in a row, none of them after a healthy time.
     failures: int = 0
     #: When it is started again.

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.launcher.files import LauncherFiles
 from swarm_exporter.launcher.marker import MARKER
@@ -48,6 +50,19 @@ class Supervisor:
         except (OSError, xmlrpc.client.Error, http.client.HTTPException):
             return False
         return True
+
+    def deaf_process(self) -> psutil.Process | None:
+        """Return the supervisord of this folder that runs although it does not answer.
+
+        It hangs, or its socket was removed. Ask where `answers` says no.
+        """
+        try:
+            process = psutil.Process(int(self._files.pid.read_text()))
+            ours = "supervisor.supervisord" in process.cmdline()
+            folder = process.cwd()
+        except (OSError, ValueError, psutil.Error):
+            return None
+        return process if ours and folder == os.path.realpath(self._files.root) else None
 
     def call(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - XML-RPC
         """Call a method of supervisord's. Raises OSError where nobody answers, or Fault."""
@@ -200,11 +215,13 @@ stderr_logfile_backups=1
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables that nodes inherit: a person's own, whatever shell they came from."""
+    """Return the variables that nodes inherit: a person's own, whatever shell they came from.
+
+    A shell that a node has started (tmux) has that node's marker: nothing here is of that node.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        # A launcher that is started by a node is none of its processes.
         if not name.startswith("SUPERVISOR_") and name != MARKER
     }
 
