@@ -290,6 +290,22 @@ def test_every_condition_is_decided_by_some_rule():
     assert {condition for _, condition, _ in CASES.values()} == set(Condition)
 
 
+@pytest.mark.parametrize(
+    ("state", "launched", "action"),
+    [
+        ("starting", True, "the launcher sees to it"),
+        ("running", True, "the launcher sees to it"),
+        ("unknown", True, "swarm-exporter launch"),
+        ("running", False, "swarm-exporter launch"),
+    ],
+)
+def test_what_to_do_about_a_trainer_that_is_gone(state, launched, action):
+    process = make_process(state=state, launched=launched, trainer_up=False)
+    verdict = judge(msgspec.structs.replace(EARNING, process=process))
+    assert verdict.condition is Condition.DOWN
+    assert action in verdict.action
+
+
 @pytest.mark.parametrize(("change", "condition", "reason"), CASES.values(), ids=CASES)
 def test_condition(change, condition, reason):
     verdict = judge(msgspec.structs.replace(EARNING, **change))

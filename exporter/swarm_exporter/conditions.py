@@ -121,7 +121,7 @@ def _judge_process(process: NodeProcess, now: float) -> Verdict | None:
             Condition.DOWN,
             process.reason or "no trainer runs",
             "Wait: the launcher sees to it."
-            if process.launched and process.state == "starting"
+            if process.launched and process.state in ("starting", "running", "stopping")
             else "Start it with `swarm-exporter launch`.",
         )
     if process.state == "starting":

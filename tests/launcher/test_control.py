@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -274,6 +275,10 @@ def test_a_second_launch_changes_only_what_differs(nodes):
     assert changes.left_running == ("2", "3")
     assert nodes.node("3").state is State.RUNNING
     assert nodes.launcher.stop(["3"]) == ["3"]
+    nodes.launch(nodes.configure(QUICK, nodes=1))
+    with pytest.raises(SwarmExporterError, match="node 3 was not named by the newest launch"):
+        nodes.launcher.restart(["3"])
+    assert nodes.launcher.named() == ["1", "2"]
     assert nodes.node("1").state is State.RUNNING
 
 
@@ -344,6 +349,17 @@ def test_a_launch_from_a_shell_that_a_node_has_started_marks_nothing_else(nodes,
     assert listener.is_running()
     assert nodes.node("2").pid == second.pid
     assert nodes.node("2").restarts == {}
+
+
+def test_a_port_that_is_not_free_after_the_stop_is_said(nodes):
+    port = free_port()
+    nodes.launch(nodes.configure(QUICK + f"  ports: {{login: {port}}}\n"))
+    nodes.until_state("running")
+    with socket.create_server(("127.0.0.1", port)):
+        problem = rf"node 1 has ended, but its port {port} is held by process {os.getpid()} "
+        with pytest.raises(SwarmExporterError, match=problem):
+            nodes.launcher.stop(None)
+    assert nodes.processes() == []
 
 
 def test_a_supervisor_that_does_not_answer_gets_no_second_one_and_can_be_stopped(nodes):

@@ -325,3 +325,37 @@ def test_ports_that_stay_taken_are_told(run):
             assert stranger.poll() is None
         finally:
             stranger.kill()
+
+
+def test_a_progress_bar_that_stands_still_is_no_question(run):
+    bar = r"printf '\r  0%%|   | 0/9 [00:00<?, ?it/s]'; sleep 0.1; printf '\r 11%%|#  | 1/9 [00:30<04:00]'"
+    run.bash(f"{bar}; sleep 2; echo; echo done; printf 'Which one? '; sleep 600")
+    run.says("done")
+    run.says("waits for an answer that nobody has configured")
+    question = eventually(lambda: _json(run.home / "run.json")["question"], "the question")
+    assert question == "Which one?"
+    assert run.log.count("waits for an answer") == 1
+
+
+def test_a_request_to_stop_that_comes_while_it_sets_out_is_not_lost(run, monkeypatch):
+    import swarm_exporter.launcher.runner as module
+
+    run.write_spec(["touch", "started"])
+    monkeypatch.setattr(sys, "argv", ["runner", str(run.home)])
+    log = module.RotatingLog
+
+    def interrupted(*how):
+        signal.raise_signal(signal.SIGTERM)
+        return log(*how)
+
+    monkeypatch.setattr(module, "RotatingLog", interrupted)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        assert module.main() == 0
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert not (run.node / "started").exists()
+    assert not (run.home / "run.json").exists()

@@ -61,3 +61,21 @@ def test_last_is_what_any_reader_would_call_the_last_lines(tmp_path_factory, lin
     log = tmp_path_factory.mktemp("tail") / "log"
     log.write_text("".join(f"{line}\n" for line in lines))
     assert Tail(log).last(count) == (lines[-count:] if count else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[2Jcleared", "cleared"),
+        # One that the next line would end.
+        ("half \x1b[2", "half [2"),
+        # The same in one byte (C1), which terminals know as well.
+        ("\x9b2Jcleared", "2Jcleared"),
+        ("\x1b]0;title\x07", "]0;title"),
+    ],
+)
+def test_what_moves_the_cursor_in_whatever_form_does_not(tmp_path, line, shown):
+    log = tmp_path / "x.log"
+    log.write_text(f"{line}\nJ\n")
+    assert Tail(log).last(5) == [shown, "J"]

@@ -36,7 +36,7 @@ def command(
     away what was not submitted. --after-submit waits for the submission.
     """
     launcher = launcher_of(config, state_dir)
-    names = chosen_nodes(launcher, nodes)
+    names = chosen_nodes(launcher, nodes or launcher.named())
     refuse_foreign(launcher, names)
     if not launcher.supervisor.answers():
         raise SwarmExporterError(

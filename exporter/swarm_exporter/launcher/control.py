@@ -181,6 +181,7 @@ class Launcher:
             if names is None:
                 self.supervisor.shut_down()
             self._refuse_remains(chosen)
+            self._refuse_survivors(ran)
             return ran
 
     def held_ports(self, names: Sequence[str]) -> list[str]:
@@ -194,9 +195,22 @@ class Launcher:
         ]
 
     def restart(self, names: Sequence[str], *, after_submit: bool = False) -> None:
-        """Restart nodes, now or each after its next submission."""
+        """Restart nodes, now or each after its next submission.
+
+        Raises SwarmExporterError for one that the newest launch did not name.
+        """
         with self._exclusive():
+            for name in names:
+                if name not in self.named():
+                    raise SwarmExporterError(
+                        f"node {name} was not named by the newest launch; start it with "
+                        "`swarm-exporter launch`"
+                    )
             self.command("restart", names, reason="requested", after_submit=after_submit)
+
+    def named(self) -> list[str]:
+        """Return the nodes that the newest launch named, and those that ran on beside them."""
+        return list((read_json(self.files.settings) or {}).get("nodes", ()))
 
     def orphans(self) -> list[str]:
         """Return the nodes that run although no supervisor does: that one was killed."""
@@ -354,6 +368,13 @@ class Launcher:
                 raise SwarmExporterError(
                     f"node {name}: {describe(remains)} could not be ended; end it by hand"
                 )
+
+    def _refuse_survivors(self, names: Sequence[str]) -> None:
+        """Say what the runners of nodes that just ended could not end."""
+        for name in names:
+            end = read_json(self.files.node(name).exit) or {}
+            for survivor in end.get("survivors", ()):
+                raise SwarmExporterError(f"node {name}: {survivor} could not be ended; see to it")
 
 
 def exporter_url(config: Config) -> str:

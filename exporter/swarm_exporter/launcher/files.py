@@ -74,7 +74,8 @@ class NodeFiles:
         """Tell whether a runner holds the lock, that is, lives."""
         try:
             with self.lock.open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Shared: who else only looks at this moment is no runner.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         except OSError:

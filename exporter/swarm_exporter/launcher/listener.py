@@ -57,6 +57,9 @@ _SHORTEST_PAUSE_SECONDS = 0.2
 #: Memory is added up page by page: not at every look.
 _MEMORY_SECONDS = 30.0
 _EARNINGS_SECONDS = 60.0
+#: The exporter is on this machine: no proxy of the person's reaches it.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_AFTER_FAULT_SECONDS = 10.0
 _UP = ("STARTING", "RUNNING", "STOPPING")
 
 
@@ -336,7 +339,7 @@ class Listener:
         self._earnings = {}
         try:
             url = f"{self._settings.exporter_url}/api/status"
-            with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - configured
+            with _DIRECTLY.open(url, timeout=2.0) as answer:
                 document = json.load(answer)
             for line in document["nodes"]:
                 since = line["last_increase"] or line["earned_since"]
@@ -364,7 +367,13 @@ def main() -> None:
     logging.basicConfig(
         level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s"
     )
-    Listener(Path(sys.argv[1]).resolve()).run()
+    try:
+        Listener(Path(sys.argv[1]).resolve()).run()
+    except Exception:
+        # supervisord starts it again at once: what stays wrong must not keep a processor busy.
+        log.exception("the policy ends, and begins anew in %.0f seconds", _AFTER_FAULT_SECONDS)
+        time.sleep(_AFTER_FAULT_SECONDS)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

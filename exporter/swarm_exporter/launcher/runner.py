@@ -39,6 +39,8 @@ _TERMINAL_CODE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 _QUESTION = re.compile(r"[?:>\])]\s*$")
 #: A prompt that is asked again and again does not take its answer.
 _MOST_ANSWERS = 5
+#: A pipe holds less than that; what goes on printing after the end is not waited for.
+_MOST_LAST_READS = 64
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -59,6 +61,8 @@ class Runner:
         self._positions: dict[str, tuple[int, int]] = {}
         #: What the command printed since its last whole line, without colours.
         self._partial = ""
+        #: That was drawn over what stood in the line: a progress bar, which may end in `]`.
+        self._redrawn = False
         self._question = ""
         self._quiet_since = time.monotonic()
         self._pid = 0
@@ -185,7 +189,9 @@ class Runner:
         self._log.write(data)
         self._quiet_since = time.monotonic()
         text = _TERMINAL_CODE.sub(b"", data).decode(errors="replace")
-        self._partial = re.split(r"[\r\n]", self._partial + text)[-1][-4096:]
+        *_, end, self._partial = ["", *re.split(r"(\r\n|[\r\n])", self._partial + text)]
+        self._redrawn = end == "\r" or (not end and self._redrawn)
+        self._partial = self._partial[-4096:]
         if self._question:
             self._question = ""
             self._write_run()
@@ -200,12 +206,15 @@ class Runner:
                 self._partial = ""
                 self._log.write(b"\n")
                 self._say(f'answered "{name}"')
-                os.write(self._terminal, answer.encode() + b"\n")
+                # On macOS a terminal that the command has closed refuses it.
+                with contextlib.suppress(OSError):
+                    os.write(self._terminal, answer.encode() + b"\n")
                 return
 
     def _looks_like_a_question(self) -> bool:
         return (
             not self._question
+            and not self._redrawn
             and self._output >= 0
             and self._status is None
             and _QUESTION.search(self._partial) is not None
@@ -279,7 +288,9 @@ class Runner:
 
     def _drain(self) -> None:
         """Keep what was printed last. Something that survived may still hold the pipe open."""
-        while self._output >= 0 and select.select([self._output], [], [], 0)[0]:
+        for _ in range(_MOST_LAST_READS):
+            if self._output < 0 or not select.select([self._output], [], [], 0)[0]:
+                return
             self._read_output()
 
     def _outcome(self) -> tuple[int, int]:
@@ -373,7 +384,9 @@ def main() -> int:
                 # Who only looks whether it is held holds it for a moment.
                 time.sleep(0.05)
             else:
-                return 0 if asked else Runner(folder, spec).run()
+                # From here on it notes signals itself; one that came before is in `asked`.
+                runner = Runner(folder, spec)
+                return 0 if asked else runner.run()
     return stand_in(folder, asked)
 
 

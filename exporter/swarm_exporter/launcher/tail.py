@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 #: Colours stay; what moves the cursor or changes the terminal does not reach it.
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-ln-~]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[)")
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-ln-~]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;:]*m)"
+)
 _BLOCK_BYTES = 64 * 1024
 _MOST_BYTES = 4 * 1024 * 1024
 

@@ -91,6 +91,8 @@ class LaunchedNodes:
                 profile=trainer.profile,
                 started=trainer.started,
                 trainer_up=True,
+                # A counter that fell to 0 and came back would count its restarts twice.
+                restarts=known[name].restarts if left else {},
             )
         return found
 
