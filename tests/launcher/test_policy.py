@@ -641,3 +641,32 @@ def test_a_start_during_which_the_machine_slept_is_not_cut_short():
     assert world.look(8 * 3600) == []
     assert world.wait(3600) == []
     assert world.look(50) == [Action(STOP, "1")]
+
+
+def test_what_is_left_of_a_node_is_ended_before_it_starts_and_is_no_run_of_it():
+    world = World(*(make_spec(n, ready_pattern="x") for n in "12"))
+    world.run()
+    world.policy.unwant("1", world.now)
+    world.look()
+    world.look()
+    assert world["1"].state is State.STOPPED
+    world.change("1", sweeping=True)
+    assert world.look(60) == [Action(START, "2")]
+    assert (world["1"].state, world["1"].failures) == (State.STOPPED, 0)
+    world.change("2", ready=True)
+    world.policy.want("1", world.now)
+    assert world.look(60) == []
+    assert world.look(60) == []
+    world.change("1", sweeping=False)
+    assert world.look() == [Action(START, "1")]
+
+
+def test_a_run_has_ended_once_what_its_killed_runner_left_is_ended():
+    world = World(make_spec(ready_pattern="x"))
+    world.run()
+    world.seen["1"] = Observed(sweeping=True)
+    assert world.look(60) == []
+    assert world["1"].state is State.RUNNING
+    world.seen["1"] = Observed()
+    world.look()
+    assert (world["1"].state, world["1"].restarts) == (State.BACKOFF, {RestartReason.KILLED: 1})

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
+from swarm_exporter.launcher import state as module
 from swarm_exporter.launcher.files import LauncherFiles, slug
 from swarm_exporter.launcher.state import (
     LauncherState,
@@ -86,3 +90,35 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path):
     deep.prepare()
     assert deep.socket.parent.stat().st_mode & 0o777 == 0o700
     deep.socket.parent.rmdir()
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return lambda: monkeypatch.setattr(module, "write_private", refuse)
+
+
+def test_a_full_disk_does_not_hide_what_becomes_of_the_nodes(tmp_path, full_disk):
+    path = tmp_path / "state.json"
+    state = LauncherState(time=1.0, nodes={"1": NodeRecord(name="1")})
+    save_state(path, state)
+    size = path.stat().st_size
+    full_disk()
+    for number in range(100):
+        state.events.append((2.0, "1", f"something happened {number}"))
+    state.time, state.handled = 2.0, "abcd"
+    save_state(path, state)
+    assert load_state(path) == state
+    assert path.stat().st_size == size
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_there_stays_whole_where_there_is_no_room_for_more(tmp_path, full_disk):
+    path = tmp_path / "state.json"
+    save_state(path, LauncherState(time=1.0))
+    full_disk()
+    with pytest.raises(OSError, match="No space left"):
+        save_state(path, LauncherState(handled="x" * 40_000))
+    assert load_state(path) == LauncherState(time=1.0)

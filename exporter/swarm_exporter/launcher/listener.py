@@ -200,7 +200,8 @@ class Listener:
         if held:
             self._save_login(node)
         return Observed(
-            up=up or node.sweep is not None,
+            up=up,
+            sweeping=node.sweep is not None,
             orphaned=held and not up,
             pid=run["pid"] if run is not None else None,
             started=run["started"] if run is not None else None,

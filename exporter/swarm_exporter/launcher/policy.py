@@ -48,6 +48,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     up: bool = False
     #: Its runner runs, but under no supervisord: that one was killed.
     orphaned: bool = False
+    #: What an earlier runner of it left is being ended.
+    sweeping: bool = False
     #: The command's process and its start, where it runs.
     pid: int | None = None
     started: float | None = None
@@ -199,10 +201,11 @@ class Policy:
             record, observed = self.state.nodes[name], seen.get(name, Observed())
             if observed.up or observed.orphaned:
                 actions += self._watch(record, spec, observed, around, now)
-            else:
+            elif not observed.sweeping:
                 self._note_end(record, observed, now)
         if not actions:
-            actions += self._start_next(now, around)
+            swept = {name for name, observed in seen.items() if observed.sweeping}
+            actions += self._start_next(now, around, swept)
         return actions
 
     def _note_time(self, now: float) -> None:
@@ -421,13 +424,13 @@ class Policy:
 
     # --- starts --------------------------------------------------------------------------------
 
-    def _start_next(self, now: float, around: Surroundings) -> list[Action]:
+    def _start_next(self, now: float, around: Surroundings, swept: Collection[str]) -> list[Action]:
         """Start one node, if one is due and nothing stands in the way.
 
         Starts are apart: the submit timer begins with the process, and two nodes of one account
         that submit at the same moment fail (RL Swarm v0.5.7 to v0.7).
         """
-        records = [self.state.nodes[name] for name in self._settings.nodes]
+        records = [self.state.nodes[name] for name in self._settings.nodes if name not in swept]
         if self._halted or now - self.state.last_start < self._settings.ramp_interval:
             return []
         for record in records:

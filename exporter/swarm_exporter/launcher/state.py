@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from enum import Enum
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from swarm_exporter.launcher.private_files import write_private
 
 #: Where the launcher has not written for so long it does not run; seconds. It writes at each look.
 SILENT_AFTER_SECONDS = 30.0
+#: Blanks at the file's end, for what a full disk would not take.
+_ROOM_BYTES = 32 * 1024
 
 
 class State(str, Enum):
@@ -179,6 +183,23 @@ def set_aside(path: Path, now: float) -> Path | None:
 
 
 def save_state(path: Path, state: LauncherState) -> None:
-    """Write the file whole or not at all. Raises OSError."""
-    # At each look: what a power cut takes is written again by the next.
-    write_private(path, msgspec.json.encode(state), durable=False)
+    """Write the file whole or not at all. Raises OSError.
+
+    Where the disk is full it is written over in its place: without it nothing can be stopped.
+    """
+    content = msgspec.json.encode(state)
+    try:
+        # At each look: what a power cut takes is written again by the next.
+        write_private(path, content + b" " * _ROOM_BYTES, durable=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _write_over(path, content):
+            raise
+
+
+def _write_over(path: Path, content: bytes) -> bool:
+    """Write into the room that a file has; return whether it has enough."""
+    with path.open("r+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        if len(content) > size:
+            return False
+        return os.pwrite(file.fileno(), content.ljust(size), 0) == size
