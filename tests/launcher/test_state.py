@@ -94,7 +94,7 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path):
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     return lambda: monkeypatch.setattr(module, "write_private", refuse)
