@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -148,6 +149,16 @@ class Processes(msgspec.Struct, frozen=True):
     nodes: Mapping[str, NodeProcess]
 
 
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What one collector read of this machine (host/); each has a type of its own.
+
+    Sizes are bytes, times seconds, shares 0 to 1; what could not be read is None or left out.
+    """
+
+
+HostFactsT = TypeVar("HostFactsT", bound=HostFacts)
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What one poll of one source returned, with the time it was taken."""
 
@@ -156,7 +167,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     #: How long the poll took, seconds.
     duration: float
     #: The facts, or None where the poll failed.
-    value: Board | Identity | Processes | None
+    value: Board | Identity | Processes | HostFacts | None
     #: Why it failed; None where it did not.
     failure: Reason | None = None
     #: What is wrong, for the log and the page; never holds a secret.
@@ -168,8 +179,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How well one node is seen through one source."""
+    """How well one node, or this machine, is seen through one source."""
 
+    #: Empty where the source is of the whole machine.
     node: str
     source: str
     up: bool
@@ -266,3 +278,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     #: Configured stall threshold, seconds.
     stall_after: float
     exporter: ExporterView
+    #: What each collector read of this machine, by the type of the facts.
+    host: Mapping[type[HostFacts], HostFacts] = {}
+    #: How well this machine is seen.
+    host_sources: tuple[SourceStatus, ...] = ()
+
+    def of_host(self, kind: type[HostFactsT]) -> HostFactsT | None:
+        """Return the newest facts of one collector; None where they are not known."""
+        facts = self.host.get(kind)
+        return facts if isinstance(facts, kind) else None

@@ -31,6 +31,11 @@ class Reason(str, Enum):
     INVALID_VALUE = "invalid_value"
     DUPLICATE_PEER = "duplicate_peer"
     UNREADABLE = "unreadable"
+    MISSING = "missing"
+    PERMISSION = "permission"
+    TOOL_FAILED = "tool_failed"
+    MALFORMED = "malformed"
+    DEVICE_LOST = "device_lost"
     INTERNAL = "internal"
 
 
@@ -61,6 +66,11 @@ MEANING: dict[Reason, str] = {
     Reason.INVALID_VALUE: "a value in the answer has an impossible type or size and was left out",
     Reason.DUPLICATE_PEER: "a peer is listed twice; the first place counts",
     Reason.UNREADABLE: "a local file cannot be read or is not what it should be",
+    Reason.MISSING: "something that this machine had is not there any more",
+    Reason.PERMISSION: "the operating system does not let this user read it",
+    Reason.TOOL_FAILED: "a program of the system ended with an error",
+    Reason.MALFORMED: "the system answered in a form that this version does not know",
+    Reason.DEVICE_LOST: "the driver has lost the device",
     Reason.INTERNAL: "a fault of the exporter itself; please report the log line",
 }
 
@@ -86,5 +96,10 @@ ACTION: dict[Reason, str] = {
     Reason.INVALID_VALUE: "Nothing to do: peers publish what they like, the rest is exported.",
     Reason.DUPLICATE_PEER: "Nothing to do: peers publish what they like, the rest is exported.",
     Reason.UNREADABLE: "Correct the path or the permissions.",
+    Reason.MISSING: "Install it again, or switch this collector off with --no-collector.NAME.",
+    Reason.PERMISSION: "Run the exporter as the user who runs the nodes, outside a sandbox.",
+    Reason.TOOL_FAILED: "Run `swarm-exporter doctor`: it shows what the program said.",
+    Reason.MALFORMED: "Report it with what `swarm-exporter doctor --record DIR` wrote.",
+    Reason.DEVICE_LOST: "Look at the kernel's log (dmesg); a lost GPU needs a restart.",
     Reason.INTERNAL: "Report it with the log line.",
 }

@@ -10,10 +10,14 @@ from enum import Enum
 
 import msgspec
 
-from swarm_exporter.model import NodeView, Snapshot
+from swarm_exporter.model import HostFactsT, NodeView, Snapshot
 
 #: Label values longer than this are cut: a label is a name, not a document.
 MAX_LABEL_LENGTH = 128
+
+LINUX = ("Linux",)
+MACOS = ("macOS",)
+BOTH = ("macOS", "Linux")
 
 Labels = dict[str, str]
 Reader = Callable[[Snapshot], Iterable[tuple[Labels, float]]]
@@ -39,6 +43,8 @@ class Metric(msgspec.Struct, frozen=True):
     read: Reader
     #: What the docs add: when it is absent, what is surprising about it.
     notes: str = ""
+    #: The operating systems that give it ("macOS", "Linux"); empty where that makes no difference.
+    platforms: tuple[str, ...] = ()
 
 
 def of_node(read: Callable[[NodeView], float | None]) -> Reader:
@@ -60,6 +66,21 @@ def of_snapshot(read: Callable[[Snapshot], float | None]) -> Reader:
         value = read(snapshot)
         if value is not None:
             yield {}, value
+
+    return samples
+
+
+def of_host(
+    kind: type[HostFactsT], read: Callable[[HostFactsT], Iterable[tuple[Labels, float | None]]]
+) -> Reader:
+    """Return a reader of the facts of one collector; figures that are None are left out."""
+
+    def samples(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
+        facts = snapshot.of_host(kind)
+        if facts is not None:
+            for labels, value in read(facts):
+                if value is not None:
+                    yield labels, float(value)
 
     return samples
 

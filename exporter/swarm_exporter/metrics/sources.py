@@ -13,23 +13,30 @@ _SOURCE = ("node", "source")
 
 def _of_source(read: Callable[[SourceStatus], float | None]) -> Reader:
     def samples(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
-        for view in snapshot.nodes:
-            for status in view.sources:
-                value = read(status)
-                if value is not None:
-                    yield {"node": status.node, "source": status.source}, value
+        for status in _statuses(snapshot):
+            value = read(status)
+            if value is not None:
+                yield _labels(status), value
 
     return samples
 
 
 def _errors(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
+    for status in _statuses(snapshot):
+        for reason, count in status.errors.items():
+            yield _labels(status) | {"reason": reason.value}, float(count)
+
+
+def _statuses(snapshot: Snapshot) -> Iterable[SourceStatus]:
     for view in snapshot.nodes:
-        for status in view.sources:
-            for reason, count in status.errors.items():
-                yield (
-                    {"node": status.node, "source": status.source, "reason": reason.value},
-                    float(count),
-                )
+        yield from view.sources
+    yield from snapshot.host_sources
+
+
+def _labels(status: SourceStatus) -> Labels:
+    """Return the labels of a source; one of the whole machine is of no node."""
+    node = {"node": status.node} if status.node else {}
+    return node | {"source": status.source}
 
 
 METRICS = (
@@ -39,7 +46,8 @@ METRICS = (
         "1 where the last poll of the source succeeded, 0 where it failed.",
         _SOURCE,
         _of_source(lambda status: float(status.up)),
-        "A source that is down shows no other value of its own.",
+        "A source that is down shows no other value of its own. Sources of the whole machine have "
+        "no label `node`.",
     ),
     Metric(
         "swarm_source_duration_seconds",

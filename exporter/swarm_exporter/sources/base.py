@@ -6,15 +6,15 @@ is only the question and the meaning of the answer.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol
 
 import httpx
 import msgspec
 
 from swarm_exporter.clock import Clock
 from swarm_exporter.config import Config
-from swarm_exporter.model import Board, Identity, Node, Processes
+from swarm_exporter.model import Board, HostFacts, Identity, Node, Processes
 from swarm_exporter.reasons import Reason
 
 
@@ -44,24 +44,25 @@ class Context(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What a poll found, and the defects that cost single values."""
 
-    value: Board | Identity | Processes
+    value: Board | Identity | Processes | HostFacts
     defects: tuple[Reason, ...] = ()
     #: What was found, in a few words for the log of the first success.
     summary: str = ""
 
 
-class Source(Protocol):
-    """A place facts come from. It keeps no facts between polls."""
+class Source(ABC):
+    """A place facts come from. It keeps no more between polls than counters need."""
 
-    @property
-    def name(self) -> str:
-        """Return the `source` label."""
-        ...
+    #: The `source` label.
+    name: str
 
+    @abstractmethod
     def targets(self, config: Config) -> list[Target]:
         """Return what is to be asked for this configuration."""
-        ...
 
+    @abstractmethod
     async def poll(self, target: Target, context: Context) -> Facts:
         """Ask once. Raises SourceError with a reason where there is no answer."""
-        ...
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give back what was taken; it may be polled again after."""

@@ -27,7 +27,7 @@ from swarm_exporter.identity import (
 )
 from swarm_exporter.model import Identity, IdentityOrigin, Node
 from swarm_exporter.reasons import Reason
-from swarm_exporter.sources.base import Context, Facts, Target
+from swarm_exporter.sources.base import Context, Facts, Source, Target
 from swarm_exporter.sources.errors import SourceError
 
 #: Where upstream keeps a node's key, below its folder; the first that exists counts.
@@ -44,7 +44,7 @@ _OR_SAY = "or give --peer-id or --nickname"
 _INTERVAL_SECONDS = 60.0
 
 
-class NodeIdentity:
+class NodeIdentity(Source):
     """Which peer each node is, looked for again and again: a node may be set up later."""
 
     name = "identity"

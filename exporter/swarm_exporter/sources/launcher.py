@@ -22,13 +22,13 @@ from swarm_exporter.launcher.state import (
     load_state,
 )
 from swarm_exporter.model import Node, NodeProcess, Processes
-from swarm_exporter.sources.base import Context, Facts, Target
+from swarm_exporter.sources.base import Context, Facts, Source, Target
 
 _LEFT = "the launcher does not run"
 _NOT_RUN_HERE = (State.STOPPED.value, State.UNKNOWN.value)
 
 
-class LaunchedNodes:
+class LaunchedNodes(Source):
     """The processes of every node, by one look."""
 
     name = "launcher"

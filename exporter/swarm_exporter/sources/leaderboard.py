@@ -17,7 +17,7 @@ from swarm_exporter.durations import format_duration
 from swarm_exporter.identity import normalise_nickname
 from swarm_exporter.model import Board, Node, Point, Stage, Standing
 from swarm_exporter.reasons import Reason
-from swarm_exporter.sources.base import Context, Facts, Target
+from swarm_exporter.sources.base import Context, Facts, Source, Target
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.sources.http import Answer, get, get_json, refuse_other_than_json
 from swarm_exporter.sources.leaderboard_json import (
@@ -39,7 +39,7 @@ QUANTILES = (0.5, 0.9, 0.99, 1.0)
 _LARGE_BODY = 512 * 1024
 
 
-class Leaderboard:
+class Leaderboard(Source):
     """Standings of the nodes' peers; nodes that share an address share one request."""
 
     name = "leaderboard"
