@@ -17,6 +17,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
+from host_facts import make_host
 from swarm_exporter.config import Config, Flags, load_config
 from swarm_exporter.model import (
     Board,
@@ -208,6 +209,19 @@ def make_snapshot() -> Snapshot:
             config_error="",
             config_loaded=1_799_990_000.0,
             state_saved=True,
+        ),
+        host=make_host(),
+        host_sources=(
+            SourceStatus(
+                node="",
+                source="process",
+                up=True,
+                reason=None,
+                detail="",
+                duration=0.004,
+                last_success=1_799_999_998.0,
+                errors={},
+            ),
         ),
     )
 

@@ -12,14 +12,14 @@ from swarm_exporter.model import Identity, IdentityOrigin
 from swarm_exporter.poller import LONGEST_BACKOFF_SECONDS, Poller
 from swarm_exporter.reasons import Reason
 from swarm_exporter.service import Service
-from swarm_exporter.sources.base import Context, Facts, Target
+from swarm_exporter.sources.base import Context, Facts, Source, Target
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.tracker import Tracker
 
 BOARD = make_board(make_standing("QmA"), make_standing("QmB", rank=2))
 
 
-class Scripted:
+class Scripted(Source):
     """A source that answers by a function of the target and how often it was asked."""
 
     def __init__(self, answer: Callable[[str, int], Awaitable[Facts]], name: str = "leaderboard"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from swarm_exporter.clock import SystemClock
 from swarm_exporter.config import Flags, load_config
 from swarm_exporter.poller import Poller
-from swarm_exporter.sources import SOURCES
+from swarm_exporter.sources import new_sources
 from swarm_exporter.sources.http import new_client
 from swarm_exporter.status import StatusDocument, status_document
 from swarm_exporter.tracker import Tracker
@@ -23,7 +23,7 @@ async def read_status(flags: Flags) -> StatusDocument:
     clock = SystemClock()
     tracker = Tracker(config, clock, state=None)
     async with new_client() as client:
-        poller = Poller(SOURCES, client, tracker, clock)
+        poller = Poller(new_sources(), client, tracker, clock)
         await poller.configure(config)
         await poller.asked_once()
         await poller.close()

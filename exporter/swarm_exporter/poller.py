@@ -58,6 +58,9 @@ class Poller:
         await _end(job for job in self._jobs if job not in kept)
         self._tracker.configure(config, [target for _, target in wanted])
         self._jobs = []
+        for source in self._sources:
+            if all(asked is not source for asked, _ in wanted):
+                source.close()
         for number, (source, target) in enumerate(wanted):
             job = next((job for job in kept if job.target == target), None)
             if job is None:
@@ -76,6 +79,8 @@ class Poller:
         """Stop asking."""
         await _end(self._jobs)
         self._jobs = []
+        for source in self._sources:
+            source.close()
 
 
 class _Job:
@@ -177,7 +182,7 @@ class _Job:
     def _say_changes(self, reading: Reading) -> None:
         """Write one line where the state changed, and none while it stays."""
         nodes = ", ".join(node.name for node in self.target.nodes)
-        where = f"{self.target.source} of node {nodes}"
+        where = f"{self.target.source} of {f'node {nodes}' if nodes else 'this machine'}"
         if "://" in self.target.key:
             where += f" ({redact_url(self.target.key)})"
         before, self._failure = self._failure, reading.failure

@@ -13,7 +13,7 @@ from swarm_exporter.clock import Clock, SystemClock
 from swarm_exporter.config import Config
 from swarm_exporter.errors import ConfigError
 from swarm_exporter.poller import Poller
-from swarm_exporter.sources import SOURCES
+from swarm_exporter.sources import new_sources
 from swarm_exporter.sources.http import new_client
 from swarm_exporter.state import StateFile
 from swarm_exporter.tracker import Tracker
@@ -66,7 +66,7 @@ class Service:
         self._say_start()
         tracker = Tracker(self._config, self._clock, self._state)
         async with new_client() as client:
-            poller = Poller(SOURCES, client, tracker, self._clock)
+            poller = Poller(new_sources(), client, tracker, self._clock)
             await poller.configure(self._config)
             views = Views(
                 snapshot=tracker.snapshot,

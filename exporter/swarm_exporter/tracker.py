@@ -21,6 +21,7 @@ from swarm_exporter.model import (
     Board,
     Earnings,
     ExporterView,
+    HostFacts,
     Identity,
     IdentityOrigin,
     Node,
@@ -39,6 +40,9 @@ from swarm_exporter.sources.base import Target
 from swarm_exporter.state import StateFile
 
 log = logging.getLogger(__name__)
+
+#: Stands for a node's name where a source is of the whole machine.
+_MACHINE = ""
 
 
 class Memory(msgspec.Struct):
@@ -90,6 +94,8 @@ class Tracker:
         #: The identities completed by what a board said, with what they were completed from.
         self._resolved: dict[str, tuple[Identity, Identity]] = {}
         self._boards: dict[str, _FreshBoard] = {}
+        #: What each collector read of this machine, and until when it may be shown.
+        self._host: dict[str, tuple[HostFacts, float]] = {}
         self._processes: dict[str, NodeProcess] = {}
         self._processes_expire = 0.0
         self._watches: dict[str, SwarmWatch] = {}
@@ -108,10 +114,10 @@ class Tracker:
         names = {node.name for node in config.nodes if node in before.nodes}
         addresses = {target.key for target in targets}
         seen_through = {
-            (node.name, target.source)
+            (name, target.source)
             for target in targets
-            for node in target.nodes
-            if node.name in names
+            for name in _names(target)
+            if name in names or name == _MACHINE
         }
         self._identities = {k: v for k, v in self._identities.items() if k in names}
         self._resolved = {k: v for k, v in self._resolved.items() if k in names}
@@ -120,10 +126,11 @@ class Tracker:
         newest_stages = self._memory.newest_stages
         self._memory.newest_stages = {k: v for k, v in newest_stages.items() if k in addresses}
         self._health = {k: v for k, v in self._health.items() if k in seen_through}
+        self._host = {k: v for k, v in self._host.items() if (_MACHINE, k) in seen_through}
         self._awaited = {
             (target.source, target.key)
             for target in targets
-            if any((node.name, target.source) not in self._health for node in target.nodes)
+            if any((name, target.source) not in self._health for name in _names(target))
         }
         self._find_conflicts()
         self._stale = True
@@ -155,8 +162,12 @@ class Tracker:
             elif isinstance(reading.value, Processes):
                 self._processes = dict(reading.value.nodes)
                 self._processes_expire = reading.time + 2 * target.interval + self._config.timeout
-            elif target.key in self._boards:
-                del self._boards[target.key]
+            elif isinstance(reading.value, HostFacts):
+                expires = reading.time + 2 * target.interval + self._config.timeout
+                self._host[target.source] = (reading.value, expires)
+            else:
+                self._host.pop(target.source, None)
+                self._boards.pop(target.key, None)
             if known != [self._resolved_identity(node) for node in target.nodes]:
                 self._find_conflicts()
             if learned:
@@ -185,8 +196,8 @@ class Tracker:
         return self._snapshot
 
     def _note_health(self, target: Target, reading: Reading) -> None:
-        for node in target.nodes:
-            health = self._health.setdefault((node.name, target.source), _Health())
+        for name in _names(target):
+            health = self._health.setdefault((name, target.source), _Health())
             health.up = reading.failure is None
             health.reason = reading.failure
             health.detail = reading.detail
@@ -286,7 +297,8 @@ class Tracker:
     def _build(self, now: float) -> Snapshot:
         fresh = {api: held for api, held in self._boards.items() if now < held.expires}
         processes = self._processes if now < self._processes_expire else {}
-        expiries = [held.expires for held in fresh.values()]
+        host = {name: held for name, held in self._host.items() if now < held[1]}
+        expiries = [held.expires for held in fresh.values()] + [held[1] for held in host.values()]
         if processes:
             expiries.append(self._processes_expire)
         self._expires = min(expiries, default=float("inf"))
@@ -347,23 +359,21 @@ class Tracker:
                 config_loaded=self._config_loaded,
                 state_saved=self._state_saved,
             ),
+            host={type(facts): facts for facts, _ in host.values()},
+            host_sources=tuple(
+                _status(name, source, health, up=health.up)
+                for (name, source), health in self._health.items()
+                if name == _MACHINE
+            ),
         )
 
     def _sources(self, node: Node, board: Board | None) -> tuple[SourceStatus, ...]:
-        return tuple(
-            SourceStatus(
-                node=node.name,
-                source=source,
-                up=health.up and (source != "leaderboard" or board is not None),
-                reason=health.reason,
-                detail=health.detail,
-                duration=health.duration,
-                last_success=health.last_success,
-                errors=dict(health.errors),
-            )
-            for (name, source), health in self._health.items()
-            if name == node.name
-        )
+        found = []
+        for (name, source), health in self._health.items():
+            if name == node.name:
+                up = health.up and (source != "leaderboard" or board is not None)
+                found.append(_status(name, source, health, up=up))
+        return tuple(found)
 
     def _earnings(self, node: Node, identity: Identity, now: float) -> Earnings:
         account = self._memory.accounts.get(node.name, Account())
@@ -373,6 +383,24 @@ class Tracker:
         own = [a.last_increase for a in self._memory.accounts.values()]
         times = [t for t in [self._memory.swarm_last_increase, *own] if t is not None]
         return max(times, default=None)
+
+
+def _names(target: Target) -> tuple[str, ...]:
+    """Return the nodes that a target's health is told of; that of no node is the machine's."""
+    return tuple(node.name for node in target.nodes) or (_MACHINE,)
+
+
+def _status(name: str, source: str, health: _Health, *, up: bool) -> SourceStatus:
+    return SourceStatus(
+        node=name,
+        source=source,
+        up=up,
+        reason=health.reason,
+        detail=health.detail,
+        duration=health.duration,
+        last_success=health.last_success,
+        errors=dict(health.errors),
+    )
 
 
 def find_standing(identity: Identity, board: Board | None) -> tuple[Standing | None, str]:

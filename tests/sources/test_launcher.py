@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from support import eventually, make_config, make_node
+from swarm_exporter.host.trees import NodeTrees
 from swarm_exporter.launcher.files import LauncherFiles
 from swarm_exporter.launcher.state import (
     LauncherState,
@@ -22,7 +23,7 @@ from swarm_exporter.sources.launcher import LaunchedNodes
 @pytest.fixture
 def look(tmp_path, clock):
     """Ask the source once, with what the launcher last wrote."""
-    source = LaunchedNodes()
+    source = LaunchedNodes(NodeTrees())
 
     def ask(*records: NodeRecord, age: float = 0.0, nodes=None, ramp_problem: str = ""):
         state = LauncherState(time=clock.time() - age, ramp_problem=ramp_problem)

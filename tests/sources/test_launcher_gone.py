@@ -10,6 +10,7 @@ import pytest
 
 from launcher_support import make_spec
 from swarm_exporter.config import Flags, load_config
+from swarm_exporter.host.trees import NodeTrees
 from swarm_exporter.launcher.files import LauncherFiles
 from swarm_exporter.launcher.state import (
     LauncherState,
@@ -50,7 +51,7 @@ def left(tmp_path):
 
 
 def look(config):
-    facts = LaunchedNodes()._read(config.nodes, config, time.time())
+    facts = LaunchedNodes(NodeTrees())._read(config.nodes, config, time.time())
     return facts.value.nodes["1"]
 
 

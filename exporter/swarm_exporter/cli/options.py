@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from swarm_exporter.config.settings import Flags
+from swarm_exporter.host import COLLECTORS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +55,21 @@ _SERVICE = (
     click.option(
         "--reload-endpoint/--no-reload-endpoint", default=None, help="Answer POST /-/reload (no)."
     ),
+    click.option(
+        "--collectors",
+        metavar="NAMES",
+        help="Only these readers of the machine, as cpu,memory; one by one with --collector.NAME "
+        "and --no-collector.NAME. `swarm-exporter check` lists them.",
+    ),
+    *(
+        click.option(
+            f"--collector.{name}/--no-collector.{name}",
+            f"collector_{name}",
+            default=None,
+            hidden=True,
+        )
+        for name in COLLECTORS
+    ),
 )
 
 
@@ -80,7 +96,9 @@ def flags_from(options: Mapping[str, Any]) -> Flags:
         for name, value in options.items()
         if name in Flags.__struct_fields__
     }
-    return Flags(**given)
+    switched = ((name, options.get(f"collector_{name}")) for name in COLLECTORS)
+    collector = tuple((name, on) for name, on in switched if on is not None)
+    return Flags(**given, collector=collector)
 
 
 def _add(command: F, options: tuple[Callable[[F], F], ...]) -> F:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from swarm_exporter.config import values
+from swarm_exporter.config.collectors import collector_names, collector_switches
 from swarm_exporter.config.launcher import resolve_launcher
 from swarm_exporter.config.nodes import Naming, resolve_nodes
 from swarm_exporter.config.setting import Setting
@@ -20,6 +21,10 @@ from swarm_exporter.model import Node
 #: address that `status` asks, and how shells complete.
 _FOREIGN = {"SWARM_UI_PORT", "SWARM_CONTRACT", "SWARM_CONTRACT_ADDRESS", "SWARM_STATUS_URL"}
 _LISTS = ("peer_id", "nickname")
+#: What no single text gives.
+_COMPOUND = (*_LISTS, "collector")
+#: Keys of a file that are read apart.
+_NOT_PLAIN = ("nodes", "launcher", "collectors")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 #: Settings with one value for the whole exporter, and how each is read.
@@ -69,6 +74,7 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
     if "listen" in given:
         host, port = given["listen"].parse(values.address)
         settings |= {"listen_host": host, "listen_port": port}
+    settings |= _collectors(flags, given.get("collectors"), file, document)
     state_dir = given.get("state_dir")
     config = Config(
         nodes=nodes,
@@ -92,9 +98,32 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
     return config
 
 
+def _collectors(
+    flags: Flags, given: Setting | None, file: FileSettings, document: Document | None
+) -> dict[str, object]:
+    """Return which collectors read; a list in a later layer wins over all of an earlier one."""
+    only: object = None
+    switched: dict[str, bool] = {}
+    if file.collectors is not None and document is not None:
+        written = Setting(
+            file.collectors,
+            document.where("collectors"),
+            ConfigError,
+            document.path.parent,
+            from_file=True,
+        )
+        if isinstance(file.collectors, dict):
+            switched |= written.parse(lambda _: collector_switches(file.collectors or {}))  # type: ignore[arg-type]
+        else:
+            only = written.parse(collector_names)
+    if given is not None:
+        only, switched = given.parse(collector_names), {}
+    return {"only_collectors": only, "switched_collectors": switched | dict(flags.collector)}
+
+
 def _variables(environ: Mapping[str, str]) -> tuple[Flags, list[str]]:
     """Read our SWARM_… variables, and warn of those that are nearly ours."""
-    known = {f"SWARM_{name.upper()}": name for name in Flags.__struct_fields__}
+    known = {f"SWARM_{n.upper()}": n for n in Flags.__struct_fields__ if n != "collector"}
     found: dict[str, str | tuple[str, ...]] = {}
     warnings = []
     for variable, value in sorted(environ.items()):
@@ -114,7 +143,7 @@ def _given(layer: Flags, cwd: Path, name: str, error: type[ConfigError]) -> dict
     return {
         key: Setting(value, _name(key, name), error, cwd)
         for key in Flags.__struct_fields__
-        if key not in _LISTS and (value := getattr(layer, key)) is not None
+        if key not in _COMPOUND and (value := getattr(layer, key)) is not None
     }
 
 
@@ -122,7 +151,8 @@ def _given_in(file: FileSettings, document: Document) -> dict[str, Setting]:
     return {
         key: Setting(value, document.where(key), ConfigError, document.path.parent, from_file=True)
         for key in FileSettings.__struct_fields__
-        if key not in ("nodes", "launcher") and (value := getattr(file, key)) is not None
+        if key not in ("nodes", "launcher", "collectors")
+        and (value := getattr(file, key)) is not None
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,9 +29,12 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     api_port: str | None = None
     api_url: str | None = None
     folder: str | None = None
+    collectors: str | None = None
     #: In the order of the nodes.
     peer_id: tuple[str, ...] = ()
     nickname: tuple[str, ...] = ()
+    #: --collector.NAME and --no-collector.NAME.
+    collector: tuple[tuple[str, bool], ...] = ()
 
 
 class FileNode(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +68,8 @@ class FileSettings(msgspec.Struct, forbid_unknown_fields=True):
     api_port: int | None = None
     api_url: str | None = None
     folder: str | None = None
+    #: Only these, or each switched on or off.
+    collectors: list[str] | dict[str, bool] | None = None
     nodes: list[FileNode] | None = None
     launcher: FileLauncher | None = None
 
@@ -90,8 +96,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "text"
     #: Whether POST /-/reload is answered.
     reload_endpoint: bool = False
+    #: The only collectors that read this machine; None for those that are on by default.
+    only_collectors: tuple[str, ...] | None = None
+    #: Collectors that were switched on or off one by one; this wins.
+    switched_collectors: Mapping[str, bool] = {}
     launcher: Launcher = Launcher()
     #: The file it came from, if any.
     source_file: Path | None = None
     #: What is odd about it but no error, a sentence each.
     warnings: tuple[str, ...] = ()
+
+    def collects(self, name: str, by_default: bool) -> bool:
+        """Tell whether a collector reads this machine."""
+        chosen = by_default if self.only_collectors is None else name in self.only_collectors
+        return self.switched_collectors.get(name, chosen)

@@ -1,1 +1,27 @@
 """What each node costs the machine, and how the machine fares. One file for each collector."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swarm_exporter.host.collector import Collector
+    from swarm_exporter.host.trees import NodeTrees
+
+#: Every collector by its name, and where it is; a new one is a line here. They are imported where
+#: they are asked.
+COLLECTORS = {
+    "process": "process:Processes",
+    "footprint": "footprint:MemoryFootprint",
+}
+
+
+def collectors(trees: NodeTrees) -> tuple[Collector, ...]:
+    """Return one of each collector; those that read processes share `trees`."""
+    found = []
+    for place in COLLECTORS.values():
+        module, _, name = place.partition(":")
+        kind = getattr(import_module(f"swarm_exporter.host.{module}"), name)
+        found.append(kind(trees) if name == "Processes" else kind())
+    return tuple(found)

@@ -18,13 +18,14 @@ import psutil
 from swarm_exporter.config import Config
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, slug
+from swarm_exporter.launcher.marker import RUNNER
 from swarm_exporter.launcher.nodes import LaunchNode
 from swarm_exporter.launcher.ports import holder, is_taken
 from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.processes import ProcessTable, describe, end_tree
 from swarm_exporter.launcher.spec import NodeSpec, Settings, node_spec
 from swarm_exporter.launcher.state import LauncherState, State, load_state, save_state
-from swarm_exporter.launcher.supervisord import COMMAND, RUNNER, Supervisor
+from swarm_exporter.launcher.supervisord import COMMAND, Supervisor
 
 _LOCK_SECONDS = 60.0
 _HANDLED_SECONDS = 30.0

@@ -1,7 +1,8 @@
 """Nodes that the launcher did not start (screen, pm2, systemd, by hand): found, and left alone.
 
-A node is recognised by its folder and the command line of its trainer. Command lines are compared
-and never shown: RL Swarm v0.4 has a token in its own.
+A node is recognised by the command line of its trainer and by its folder, or by the path of its
+identity, which RL Swarm v0.3 to v0.7 give to the trainer or to the p2pd below it. Command lines
+are compared and never kept: RL Swarm v0.4 has a token in its own.
 """
 
 from __future__ import annotations
@@ -9,14 +10,22 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 import psutil
 
+from swarm_exporter.host.table import Known, Row, Table, age_of, lineage, read_table
 from swarm_exporter.launcher.processes import command_line, folder_of
 from swarm_exporter.launcher.profile import BUILT_IN, load_profile
+
+#: `--identity_path /nodes/1/swarm.pem` of a trainer; `-id=/nodes/1/swarm.pem` of its p2pd.
+_TRAINERS_IDENTITY = re.compile(r"(?:^|[\s=])(/[^\s=]*\.pem)(?=\s|$)")
+_P2PDS_IDENTITY = re.compile(r"(?:^|\s)-id=(/[^\s=]*\.pem)(?=\s|$)")
+#: Between what is kept of a process; no path holds it.
+_BETWEEN = "\0"
 
 
 class ForeignTrainer(msgspec.Struct, frozen=True):
@@ -28,34 +37,88 @@ class ForeignTrainer(msgspec.Struct, frozen=True):
     profile: str
 
 
+class Trainers:
+    """Finds the trainers of nodes; what does not change of a process is read once."""
+
+    def __init__(self, patterns: Mapping[str, str] | None = None) -> None:
+        """Recognise trainers by `patterns`, by profile; by the built-in profiles unless given."""
+        self._patterns = patterns
+        self._compiled: list[tuple[str, re.Pattern[str]]] = []
+        self._signs = Known(self._sign)
+        #: Worked out once for each process: the clock may be set later.
+        self._started: dict[tuple[int, float], float] = {}
+
+    def find(
+        self,
+        table: Table,
+        folders: Mapping[str, Path],
+        identities: Mapping[str, Path] | None = None,
+    ) -> dict[str, ForeignTrainer]:
+        """Return the trainer of each node that has one, by the keys of `folders`, `identities`.
+
+        Of a trainer and its forked twin, with the same command line, the older counts.
+        """
+        by_folder = {os.path.realpath(folder): key for key, folder in folders.items()}
+        by_identity = {os.path.realpath(path): key for key, path in (identities or {}).items()}
+        for path, key in by_folder.items():
+            by_identity.setdefault(f"{path}/swarm.pem", key)
+        if self._patterns is None:
+            self._patterns = trainer_patterns()
+        self._compiled = self._compiled or [(n, re.compile(p)) for n, p in self._patterns.items()]
+        signs = {pid: sign.split(_BETWEEN) for pid, sign in self._signs.look(table).items() if sign}
+        found: dict[str, Row] = {}
+        for pid, (profile, folder, identity) in signs.items():
+            owner = _owner(folder, by_folder) if profile else None
+            owner = owner or by_identity.get(os.path.realpath(identity) if identity else "")
+            trainer = _first_trainer(pid, signs, table)
+            if owner is not None and trainer is not None:
+                before = found.get(owner, trainer)
+                found[owner] = min(before, trainer, key=lambda row: (row.start, row.pid))
+        self._forget(table)
+        return {
+            key: ForeignTrainer(row.pid, self._start(row), signs[row.pid][0])
+            for key, row in found.items()
+        }
+
+    def _start(self, row: Row) -> float:
+        key = (row.pid, row.start)
+        return self._started.setdefault(key, time.time() - age_of(row.start))
+
+    def _forget(self, table: Table) -> None:
+        living = {(row.pid, row.start) for row in table.values()}
+        self._started = {key: start for key, start in self._started.items() if key in living}
+
+    def _sign(self, pid: int) -> str:
+        """Return profile, folder and identity path of a trainer or a p2pd; "" for all others."""
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            line = command_line(process)
+            profile = next((n for n, pattern in self._compiled if pattern.search(line)), "")
+            identity = (_TRAINERS_IDENTITY if profile else _P2PDS_IDENTITY).search(line)
+            if profile or identity:
+                path = identity[1] if identity else ""
+                return _BETWEEN.join((profile, folder_of(process) if profile else "", path))
+        return ""
+
+
 def find_trainers(
     folders: Mapping[str, Path], patterns: Mapping[str, str] | None = None
 ) -> dict[str, ForeignTrainer]:
-    """Return the trainer in each folder that has one, by the folder's key.
-
-    `patterns` says by profile how a trainer's command line looks; the built-in ones unless given.
-    Of a trainer and its forked twin, with the same command line, the older counts.
-    """
-    compiled = [(n, re.compile(p)) for n, p in (patterns or trainer_patterns()).items()]
-    by_path = {os.path.realpath(folder): key for key, folder in folders.items()}
-    found: dict[str, ForeignTrainer] = {}
-    for process in psutil.process_iter():
-        line = command_line(process)
-        profile = next((name for name, pattern in compiled if pattern.search(line)), None)
-        key = _owner(folder_of(process), by_path) if profile is not None else None
-        if key is None or profile is None:
-            continue
-        with contextlib.suppress(psutil.Error):
-            trainer = ForeignTrainer(process.pid, process.create_time(), profile)
-            if key not in found or trainer.started < found[key].started:
-                found[key] = trainer
-    return found
+    """Return the trainer in each folder that has one, by the folder's key, by a look of its own."""
+    table = {pid: row for pid, row in read_table().items() if not row.zombie}
+    return Trainers(patterns).find(table, folders)
 
 
 def trainer_patterns() -> dict[str, str]:
     """Return, by built-in profile, how the command line of its trainer looks."""
     profiles = {name: load_profile(name, Path()) for name in BUILT_IN}
     return {name: profile.trainer for name, profile in profiles.items() if profile.trainer}
+
+
+def _first_trainer(pid: int, signs: Mapping[int, list[str]], table: Table) -> Row | None:
+    """Return the trainer that `pid` is or belongs to: the furthest ancestor that is one."""
+    trainers = [ancestor for ancestor in lineage(pid, table) if signs.get(ancestor, [""])[0]]
+    return table[trainers[-1]] if trainers else None
 
 
 def _owner(path: str, folders: Mapping[str, str]) -> str | None:

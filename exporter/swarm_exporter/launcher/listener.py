@@ -28,6 +28,7 @@ from swarm_exporter.launcher import machine
 from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json
 from swarm_exporter.launcher.login import save_login
 from swarm_exporter.launcher.logwatch import LogWatch
+from swarm_exporter.launcher.marker import RUNNER
 from swarm_exporter.launcher.measure import process_memory
 from swarm_exporter.launcher.policy import (
     IDLE_SHARE,
@@ -48,7 +49,7 @@ from swarm_exporter.launcher.state import (
     save_state,
     set_aside,
 )
-from swarm_exporter.launcher.supervisord import COMMAND, RUNNER, Supervisor
+from swarm_exporter.launcher.supervisord import COMMAND, Supervisor
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,21 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import psutil
 
+from swarm_exporter.host.table import (
+    Known,
+    Row,
+    children_of,
+    closure,
+    lineage,
+    read_row,
+    read_table,
+)
 from swarm_exporter.launcher.marker import MARKER
 
-#: A process this old has replaced itself by the command it was started for; seconds.
-_SETTLED_SECONDS = 30.0
 #: So often is looked whether what is being ended has started something new; seconds.
 _LOOK_SECONDS = 0.5
 #: What has not ended so long after SIGKILL hangs in the kernel; seconds.
@@ -30,69 +37,58 @@ class ProcessTable:
 
     def __init__(self) -> None:
         """Begin without a look."""
-        self._processes: dict[int, psutil.Process] = {}
-        self._parents: dict[int, int] = {}
+        self._table: dict[int, Row] = {}
+        self._markers = Known(marker_of)
         self._marks: dict[int, str] = {}
-        #: What does not change any more: the marker of settled processes, by pid and start.
-        self._settled: dict[tuple[int, float], str] = {}
 
     def look(self) -> None:
         """Read the process table once."""
-        self._processes, self._parents, self._marks = {}, {}, {}
-        settled: dict[tuple[int, float], str] = {}
-        now = time.time()
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                key = (process.pid, process.create_time())
-                mark = self._settled.get(key)
-                if mark is None:
-                    mark = _marker(process)
-                if mark or now - key[1] > _SETTLED_SECONDS:
-                    settled[key] = mark
-                self._processes[process.pid] = process
-                self._parents[process.pid] = process.ppid()
-                self._marks[process.pid] = mark
-        self._settled = settled
+        table = read_table()
+        self._table = {pid: row for pid, row in table.items() if not row.zombie}
+        self._marks = self._markers.look(self._table)
 
     def members(self, marker: str, roots: Collection[int] = ()) -> list[psutil.Process]:
         """Return the processes of the node with `marker`, and the descendants of `roots`.
 
         The roots themselves (the node's runner), this process and its ancestors are none.
         """
-        children: dict[int, list[int]] = {}
-        for pid, parent in self._parents.items():
-            children.setdefault(parent, []).append(pid)
-        outside = {*roots, *_lineage(os.getpid(), self._parents)}
-        own_sessions = {_session(pid) for pid in outside} | {None}
-        found: set[int] = set()
-        queue = [pid for pid, mark in self._marks.items() if mark == marker]
-        queue += [child for root in roots for child in children.get(root, ())]
-        while queue:
-            pid = queue.pop()
-            if pid in found or pid in outside:
-                continue
-            found.add(pid)
-            queue += children.get(pid, ())
-            session = _session(pid)
-            if session not in own_sessions:
-                own_sessions.add(session)
-                queue += [other for other in self._processes if _session(other) == session]
-        return [self._processes[pid] for pid in sorted(found) if pid in self._processes]
+        children = children_of(self._table)
+        marked = [pid for pid, mark in self._marks.items() if mark == marker]
+        below = [child for root in roots for child in children.get(root, ())]
+        outside = {*roots, *lineage(os.getpid(), self._table)}
+        found = closure(self._table, children, marked + below, outside)
+        processes = (self._process(pid) for pid in sorted(found))
+        return [process for process in processes if process is not None]
 
     def has(self, pid: int, word: str) -> bool:
         """Tell whether process `pid` is there and has `word` in its command line."""
-        process = self._processes.get(pid)
+        process = self._process(pid)
         return process is not None and word in command_line(process)
 
     def parent(self, pid: int) -> int | None:
         """Return the parent of a process."""
-        return self._parents.get(pid)
+        row = self._table.get(pid)
+        return row.parent if row is not None else None
 
-    def processes(self) -> Iterable[psutil.Process]:
-        """Return every process."""
-        return self._processes.values()
+    def processes(self) -> Iterator[psutil.Process]:
+        """Return every process that is still there."""
+        for pid in self._table:
+            process = self._process(pid)
+            if process is not None:
+                yield process
+
+    def _process(self, pid: int) -> psutil.Process | None:
+        """Return a process of the newest look, or None where its pid is somebody else's now."""
+        row = self._table.get(pid)
+        if row is None:
+            return None
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            # Looked at after psutil has noted whom it means.
+            now = read_row(pid)
+            if now is not None and now.start == row.start:
+                return process
+        return None
 
 
 def end_tree(marker: str, roots: Collection[int], grace: float) -> list[psutil.Process]:
@@ -158,27 +154,12 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
     return total
 
 
-def _marker(process: psutil.Process) -> str:
+def marker_of(pid: int) -> str:
+    """Return the marker that a process has inherited, empty where none can be read."""
     try:
-        return process.environ().get(MARKER, "")
+        return psutil.Process(pid).environ().get(MARKER, "")
     except (psutil.Error, OSError, ValueError):
         return ""
-
-
-def _lineage(pid: int, parents: dict[int, int]) -> set[int]:
-    """Return a process and its ancestors."""
-    found = set()
-    while pid and pid not in found:
-        found.add(pid)
-        pid = parents.get(pid, 0)
-    return found
-
-
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None
 
 
 def _signal(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:

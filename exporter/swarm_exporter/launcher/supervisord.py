@@ -22,14 +22,12 @@ import psutil
 
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.launcher.files import LauncherFiles
-from swarm_exporter.launcher.marker import MARKER
+from swarm_exporter.launcher.marker import MARKER, RUNNER
 from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.spec import NodeSpec
 
 #: The `type` of the events that carry a person's commands to the policy.
 COMMAND = "swarm-exporter"
-#: The module that is every node's parent.
-RUNNER = "swarm_exporter.launcher.runner"
 _ANSWER_SECONDS = 20.0
 #: What a runner needs beyond a node's own grace to end it by force and to tidy up.
 _RUNNER_SECONDS = 25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm_exporter.metrics import exporter, launcher, nodes, rewards, sources, swarm
+from swarm_exporter.metrics import exporter, launcher, nodes, processes, rewards, sources, swarm
 from swarm_exporter.metrics.catalogue import Metric
 
 #: Every metric of the program, in the order of the reference.
@@ -11,6 +11,7 @@ CATALOGUE: tuple[Metric, ...] = (
     *swarm.METRICS,
     *nodes.METRICS,
     *launcher.METRICS,
+    *processes.METRICS,
     *sources.METRICS,
     *exporter.METRICS,
 )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from swarm_exporter.metrics import exporter, launcher, nodes, rewards, sources, swarm
+from swarm_exporter.metrics import exporter, launcher, nodes, processes, rewards, sources, swarm
 from swarm_exporter.metrics.catalogue import Kind, Metric
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 
@@ -25,6 +25,7 @@ _PARTS = (
     ("The swarm", swarm.METRICS),
     ("Nodes", nodes.METRICS),
     ("The launcher", launcher.METRICS),
+    ("What each node costs", processes.METRICS),
     ("Sources", sources.METRICS),
     ("The exporter", exporter.METRICS),
 )

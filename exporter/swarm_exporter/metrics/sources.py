@@ -35,8 +35,7 @@ def _statuses(snapshot: Snapshot) -> Iterable[SourceStatus]:
 
 def _labels(status: SourceStatus) -> Labels:
     """Return the labels of a source; one of the whole machine is of no node."""
-    node = {"node": status.node} if status.node else {}
-    return node | {"source": status.source}
+    return {"node": status.node, "source": status.source}
 
 
 METRICS = (
@@ -47,7 +46,7 @@ METRICS = (
         _SOURCE,
         _of_source(lambda status: float(status.up)),
         "A source that is down shows no other value of its own. Sources of the whole machine have "
-        "no label `node`.",
+        "an empty `node`.",
     ),
     Metric(
         "swarm_source_duration_seconds",

@@ -5,13 +5,11 @@ Files of RL Swarm v0.2.0 to v0.7.0: `swarm.pem` (docker: `keys/swarm.pem`), and 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
 import re
 import stat
-import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +26,7 @@ from swarm_exporter.identity import (
 from swarm_exporter.model import Identity, IdentityOrigin, Node
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Context, Facts, Source, Target
-from swarm_exporter.sources.errors import SourceError
+from swarm_exporter.sources.worker import Worker
 
 #: Where upstream keeps a node's key, below its folder; the first that exists counts.
 _KEY_FILES = ("swarm.pem", "keys/swarm.pem")
@@ -51,42 +49,19 @@ class NodeIdentity(Source):
 
     def __init__(self) -> None:
         """Begin without a look under way."""
-        self._looks: dict[str, threading.Thread] = {}
+        self._workers: dict[str, Worker] = {}
 
     def targets(self, config: Config) -> list[Target]:
         """Return one target for each node."""
         return [Target(self.name, node.name, (node,), _INTERVAL_SECONDS) for node in config.nodes]
 
     async def poll(self, target: Target, context: Context) -> Facts:
-        """Read the folder of one node, beside the event loop.
-
-        A folder on a network that is gone can block for ever. So each node has one thread of its
-        own at most, which neither starves others nor keeps the program from ending. Raises
-        SourceError (timeout) while an earlier look has not ended.
-        """
+        """Read the folder of one node. Raises SourceError (timeout) where it does not answer."""
         (node,) = target.nodes
-        earlier = self._looks.get(node.name)
-        if earlier is not None and earlier.is_alive():
-            raise SourceError(Reason.TIMEOUT, f"{node.folder} does not answer")
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[tuple[Identity, tuple[Reason, ...]]] = loop.create_future()
-
-        def deliver(result: tuple[Identity, tuple[Reason, ...]]) -> None:
-            if not found.done():
-                found.set_result(result)
-
-        def look() -> None:
-            result = read_identity(node)
-            # The loop may have ended meanwhile.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(deliver, result)
-
-        self._looks[node.name] = threading.Thread(target=look, daemon=True)
-        self._looks[node.name].start()
-        try:
-            identity, defects = await asyncio.wait_for(found, context.config.timeout)
-        except asyncio.TimeoutError:
-            raise SourceError(Reason.TIMEOUT, f"{node.folder} does not answer") from None
+        worker = self._workers.setdefault(node.name, Worker())
+        identity, defects = await worker.run(
+            lambda: read_identity(node), context.config.timeout, f"{node.folder} does not answer"
+        )
         return Facts(identity, defects, _summary(identity))
 
 

@@ -6,13 +6,11 @@ somebody else started.
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from swarm_exporter.config import Config
+from swarm_exporter.host.trees import NodeTrees
 from swarm_exporter.launcher.files import LauncherFiles
-from swarm_exporter.launcher.foreign import find_trainers, trainer_patterns
 from swarm_exporter.launcher.profile import BUILT_IN
 from swarm_exporter.launcher.state import (
     SILENT_AFTER_SECONDS,
@@ -23,6 +21,7 @@ from swarm_exporter.launcher.state import (
 )
 from swarm_exporter.model import Node, NodeProcess, Processes
 from swarm_exporter.sources.base import Context, Facts, Source, Target
+from swarm_exporter.sources.worker import Worker
 
 _LEFT = "the launcher does not run"
 _NOT_RUN_HERE = (State.STOPPED.value, State.UNKNOWN.value)
@@ -33,10 +32,10 @@ class LaunchedNodes(Source):
 
     name = "launcher"
 
-    def __init__(self) -> None:
-        """Begin without a thread."""
-        self._thread: ThreadPoolExecutor | None = None
-        self._patterns: dict[str, str] = {}
+    def __init__(self, trees: NodeTrees) -> None:
+        """Find the nodes that the launcher does not run in `trees`."""
+        self._trees = trees
+        self._worker = Worker()
 
     def targets(self, config: Config) -> list[Target]:
         """Return one target for all nodes."""
@@ -45,11 +44,11 @@ class LaunchedNodes(Source):
 
     async def poll(self, target: Target, context: Context) -> Facts:
         """Read the launcher's file and, for nodes that it does not run, the process table."""
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "processes")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread, self._read, target.nodes, context.config, context.clock.time()
+        now = context.clock.time()
+        return await self._worker.run(
+            lambda: self._read(target.nodes, context.config, now),
+            context.config.timeout,
+            "a node's folder or the launcher's files do not answer",
         )
 
     def _read(self, nodes: tuple[Node, ...], config: Config, now: float) -> Facts:
@@ -70,7 +69,7 @@ class LaunchedNodes(Source):
         known: dict[str, NodeProcess],
     ) -> dict[str, NodeProcess]:
         """Return what runs in the folders of nodes that the launcher does not run now."""
-        folders = {}
+        folders, identities = {}, {}
         for node in nodes:
             resting = node.name not in known or known[node.name].state in _NOT_RUN_HERE
             folder = node.folder
@@ -78,11 +77,12 @@ class LaunchedNodes(Source):
                 folder = Path(records[node.name].folder)
             if resting and folder is not None:
                 folders[node.name] = folder
-        if not folders:
+            if resting and node.identity_file is not None:
+                identities[node.name] = node.identity_file
+        if not folders and not identities:
             return {}
-        self._patterns = self._patterns or trainer_patterns()
         found = {}
-        for name, trainer in find_trainers(folders, self._patterns).items():
+        for name, trainer in self._trees.trainers(folders, identities).items():
             left = name in known and known[name].state == State.UNKNOWN.value
             found[name] = NodeProcess(
                 state=State.UNKNOWN.value if left else State.RUNNING.value,

@@ -1,0 +1,174 @@
+"""Collector `process`: what each node's whole process tree uses, by one pass over the table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from swarm_exporter.host.collector import Collector, Found, Look
+from swarm_exporter.host.counters import Key, TreeCounter
+from swarm_exporter.host.table import Row, age_of
+from swarm_exporter.host.trees import NodeTrees, Tree
+from swarm_exporter.host.usage import ReadUsage, Usage, platform_reader
+from swarm_exporter.model import HostFacts
+from swarm_exporter.reasons import Reason
+
+
+class NodeUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """The processes of one node; counters since its processes began, as far as they were seen."""
+
+    #: Processes that run, the launcher's own parent of them included.
+    count: int
+    threads: int | None = None
+    open_fds: int | None = None
+    resident: int | None = None
+    #: When the first of them was started, Unix seconds.
+    started: float | None = None
+    cpu_seconds: float | None = None
+    performance_cpu_seconds: float | None = None
+    disk_read: float | None = None
+    disk_written: float | None = None
+    energy_joules: float | None = None
+    #: Cores kept busy since the reading before.
+    cores: float | None = None
+
+
+class ProcessUsage(HostFacts, frozen=True, kw_only=True):
+    """What each node uses, by its name; a node of which nothing is known is absent."""
+
+    nodes: Mapping[str, NodeUsage]
+
+
+class Processes(Collector):
+    """Sums the processes of each node."""
+
+    name = "process"
+    about = "CPU, memory, files and disk of each node's whole process tree (/proc, proc_pid_rusage)"
+
+    def __init__(self, trees: NodeTrees, read: ReadUsage | None = None) -> None:
+        """Read the processes that `trees` finds."""
+        self._trees = trees
+        self._read = read
+        self._accounts: dict[str, _Account] = {}
+
+    def read(self, look: Look) -> Found:
+        """Read every process of every node once."""
+        read = self._read = self._read or platform_reader()
+        trees = self._trees.look(look.config)
+        names = {node.name for node in look.config.nodes}
+        self._accounts = {k: v for k, v in self._accounts.items() if k in names}
+        nodes, refused = {}, False
+        for name in names:
+            tree = trees.get(name)
+            if tree is None and name not in self._accounts:
+                if self._trees.is_watched(look.config, name):
+                    nodes[name] = NodeUsage(count=0)
+                continue
+            account = self._accounts.setdefault(name, _Account())
+            usages = list(_usages(tree, read)) if tree is not None else []
+            nodes[name] = account.take(tree, usages, look)
+            refused |= any(usage.open_fds is None for _, usage in usages)
+        running = sum(usage.count > 0 for usage in nodes.values())
+        count = sum(usage.count for usage in nodes.values())
+        return Found(
+            ProcessUsage(nodes=nodes),
+            (Reason.PERMISSION,) if refused else (),
+            f"{count} processes of {running} nodes",
+        )
+
+
+class _Account:
+    """The counters of one node; they go on over its restarts."""
+
+    def __init__(self) -> None:
+        self._cpu = TreeCounter()
+        self._performance_cpu = TreeCounter()
+        self._disk_read = TreeCounter()
+        self._disk_written = TreeCounter()
+        self._energy = TreeCounter()
+        self._had: set[TreeCounter] = set()
+        self._root: tuple[Key, float] | None = None
+        self._before: tuple[float, float] | None = None
+
+    def take(self, tree: Tree | None, usages: list[tuple[Row, Usage]], look: Look) -> NodeUsage:
+        """Take in one reading of the node's processes; return what is known of it now."""
+        cpu = self._count(self._cpu, usages, lambda u: u.cpu, lambda u: u.reaped_cpu)
+        living = [(row, usage) for row, usage in usages if not row.zombie]
+        return NodeUsage(
+            count=len(living),
+            threads=_sum(usage.threads for _, usage in living),
+            open_fds=_sum(usage.open_fds for _, usage in living),
+            resident=_sum(usage.resident for _, usage in living),
+            started=self._started(tree, look.now),
+            cpu_seconds=cpu,
+            performance_cpu_seconds=self._count(
+                self._performance_cpu, usages, lambda u: u.performance_cpu, _nothing
+            ),
+            disk_read=self._count(
+                self._disk_read, usages, lambda u: u.disk_read, lambda u: u.reaped_disk_read
+            ),
+            disk_written=self._count(
+                self._disk_written,
+                usages,
+                lambda u: u.disk_written,
+                lambda u: u.reaped_disk_written,
+            ),
+            energy_joules=self._count(self._energy, usages, lambda u: u.energy, _nothing),
+            cores=self._cores(cpu, look.monotonic),
+        )
+
+    def _count(
+        self,
+        counter: TreeCounter,
+        usages: Iterable[tuple[Row, Usage]],
+        own: Callable[[Usage], float | None],
+        reaped: Callable[[Usage], float | None],
+    ) -> float | None:
+        """Return the counter after this reading; None where its figure was never there."""
+        figures = {}
+        for row, usage in usages:
+            used, returned = own(usage), reaped(usage)
+            if used is not None or returned is not None:
+                figures[row.pid, row.start] = (used or 0.0, returned or 0.0)
+        counter.add(figures)
+        if figures:
+            self._had.add(counter)
+        return counter.total if counter in self._had else None
+
+    def _started(self, tree: Tree | None, now: float) -> float | None:
+        """Return the start of the tree; worked out once, as the clock may be set later."""
+        row = next((r for r in tree.rows if r.pid == tree.root), None) if tree else None
+        if row is None:
+            self._root = None
+        elif self._root is None or self._root[0] != (row.pid, row.start):
+            self._root = (row.pid, row.start), now - age_of(row.start)
+        return self._root[1] if self._root is not None else None
+
+    def _cores(self, cpu: float | None, monotonic: float) -> float | None:
+        before, self._before = self._before, (monotonic, cpu) if cpu is not None else None
+        if before is None or cpu is None or monotonic <= before[0]:
+            return None
+        return (cpu - before[1]) / (monotonic - before[0])
+
+
+def _usages(tree: Tree, read: ReadUsage) -> Iterator[tuple[Row, Usage]]:
+    for row in tree.rows:
+        with contextlib.suppress(ProcessLookupError):
+            yield row, read(row)
+
+
+def _sum(figures: Iterable[float | None]) -> Any:  # noqa: ANN401 - of the figures' own type
+    """Return the sum; None where there are none, or a part of it is not known."""
+    total = None
+    for figure in figures:
+        if figure is None:
+            return None
+        total = figure if total is None else total + figure
+    return total
+
+
+def _nothing(_: Usage) -> None:
+    return None

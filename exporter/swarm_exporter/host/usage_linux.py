@@ -1,0 +1,52 @@
+"""What one process uses, on Linux: /proc/PID/stat, /proc/PID/fd and /proc/PID/io (proc(5))."""
+
+from __future__ import annotations
+
+import os
+
+from swarm_exporter.host.table import Row, read_row
+from swarm_exporter.host.usage import Usage
+
+_PROC = "/proc"
+
+
+def read_usage(row: Row, proc: str = _PROC) -> Usage:
+    """Read one process; what this user may not read is None.
+
+    Raises ProcessLookupError where the process of `row` is gone.
+    """
+    if row.zombie:
+        return Usage(cpu=row.cpu, reaped_cpu=row.reaped_cpu, threads=0, open_fds=0, resident=0)
+    read, written = _disk(proc, row.pid)
+    usage = Usage(
+        cpu=row.cpu,
+        reaped_cpu=row.reaped_cpu,
+        resident=row.resident,
+        threads=row.threads,
+        open_fds=_open_fds(proc, row.pid),
+        reaped_disk_read=read,
+        reaped_disk_written=written,
+    )
+    if usage.open_fds is None or read is None:
+        # Of a stranger with a reused pid nothing is taken.
+        now = read_row(row.pid, proc)
+        if now is None or now.start != row.start:
+            raise ProcessLookupError(row.pid)
+    return usage
+
+
+def _open_fds(proc: str, pid: int) -> int | None:
+    try:
+        return len(os.listdir(f"{proc}/{pid}/fd"))  # noqa: PTH208 - for speed
+    except OSError:
+        return None
+
+
+def _disk(proc: str, pid: int) -> tuple[int | None, int | None]:
+    """Return bytes read from and written to disks, children that were waited for included."""
+    try:
+        with open(f"{proc}/{pid}/io", "rb") as file:  # noqa: PTH123 - for speed
+            fields = dict(line.split(b": ", 1) for line in file.read().splitlines())
+        return int(fields[b"read_bytes"]), int(fields[b"write_bytes"])
+    except (OSError, KeyError, ValueError):
+        return None, None
