@@ -118,7 +118,14 @@ def test_what_is_not_known_is_absent_and_not_zero():
     )
     found = samples(
         scrape(
-            msgspec.structs.replace(snapshot, nodes=(view,), board=None, swarm_last_increase=None)
+            msgspec.structs.replace(
+                snapshot,
+                nodes=(view,),
+                board=None,
+                swarm_last_increase=None,
+                host={},
+                host_sources=(),
+            )
         )
     )
     names = {name for name, _ in found if not name.startswith(("process_", "swarm_exporter_"))}

@@ -1,0 +1,161 @@
+"""Counters of a tree of processes, against a simulated kernel that knows the truth."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarm_exporter.host.counters import TreeCounter
+
+
+class Kernel:
+    """Processes that fork, work, end and are waited for, as Linux and xnu account them."""
+
+    def __init__(self) -> None:
+        self.time = 0
+        self.truth = 0.0
+        self.processes: dict[int, Simulated] = {0: Simulated(parent=-1, start=0)}
+        self.next_pid = 1
+
+    def fork(self, parent: int) -> None:
+        if self.processes[parent].zombie:
+            return
+        self.processes[self.next_pid] = Simulated(parent=parent, start=self.time)
+        self.next_pid += 1
+
+    def work(self, pid: int, seconds: float) -> None:
+        if not self.processes[pid].zombie:
+            self.processes[pid].own += seconds
+            self.truth += seconds
+
+    def end(self, pid: int, *, waited_for: bool) -> None:
+        process = self.processes[pid]
+        if pid == 0:
+            return
+        process.zombie = True
+        for child in self.processes.values():
+            if child.parent == pid:
+                child.parent = 0  # the subreaper
+        if waited_for:
+            self.wait(pid)
+
+    def wait(self, pid: int) -> None:
+        process = self.processes[pid]
+        if process.zombie:
+            self.processes[process.parent].reaped += process.own + process.reaped
+            del self.processes[pid]
+
+    def figures(self) -> dict[tuple[int, float], tuple[float, float]]:
+        return {(pid, p.start): (p.own, p.reaped) for pid, p in self.processes.items()}
+
+
+class Simulated(msgspec.Struct):
+    parent: int
+    start: float
+    own: float = 0.0
+    reaped: float = 0.0
+    zombie: bool = False
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["fork", "work", "work", "end", "linger", "wait", "read"]),
+        st.integers(0, 50),
+        st.integers(1, 100),
+    ),
+    max_size=80,
+)
+
+
+def happen(kernel: Kernel, event: str, which: int, amount: int) -> None:
+    pid = sorted(kernel.processes)[which % len(kernel.processes)]
+    kernel.time += 1
+    if event == "fork":
+        kernel.fork(pid)
+    elif event == "work":
+        kernel.work(pid, float(amount))
+    elif event == "end":
+        kernel.end(pid, waited_for=True)
+    elif event == "linger":
+        kernel.end(pid, waited_for=False)
+    elif event == "wait":
+        kernel.wait(pid)
+
+
+@given(EVENTS)
+def test_the_counter_is_the_truth_whatever_ends_when(events):
+    kernel, counter = Kernel(), TreeCounter()
+    for event, which, amount in events:
+        if event == "read":
+            before = counter.total
+            counter.add(kernel.figures())
+            assert counter.total == pytest.approx(kernel.truth)
+            assert counter.total >= before
+        else:
+            happen(kernel, event, which, amount)
+    counter.add(kernel.figures())
+    assert counter.total == pytest.approx(kernel.truth)
+
+
+@given(EVENTS, st.randoms(use_true_random=False))
+def test_a_look_that_tears_never_counts_twice_and_never_falls(events, random):
+    """The table is not read in one instant: figures of one reading come from different moments."""
+    kernel, counter = Kernel(), TreeCounter()
+    for event, which, amount in events:
+        if event == "read":
+            early = kernel.figures()
+            happen(kernel, "end", which, amount)
+            late = kernel.figures()
+            torn = {
+                key: early[key] if random.random() < 0.5 or key not in late else late[key]
+                for key in early
+                if key in late or random.random() < 0.5
+            }
+            before = counter.total
+            counter.add(torn)
+            assert before <= counter.total <= kernel.truth + 1e-6
+        else:
+            happen(kernel, event, which, amount)
+    for _ in range(2):
+        counter.add(kernel.figures())
+    assert counter.total <= kernel.truth + 1e-6
+
+
+def test_what_a_child_used_after_it_was_last_seen_comes_back_through_its_parent():
+    counter = TreeCounter()
+    counter.add({(1, 0.0): (1.0, 0.0), (2, 1.0): (5.0, 0.0)})
+    counter.add({(1, 0.0): (1.5, 8.0)})
+    assert counter.total == 9.5
+
+
+def test_a_parent_that_was_read_before_its_child_ended_shows_it_at_the_next_reading():
+    counter = TreeCounter()
+    counter.add({(1, 0.0): (1.0, 0.0), (2, 1.0): (5.0, 0.0)})
+    counter.add({(1, 0.0): (1.0, 0.0)})
+    counter.add({(1, 0.0): (1.0, 5.5)})
+    assert counter.total == 6.5
+
+
+def test_a_process_that_could_not_be_read_once_does_not_count_anew():
+    counter = TreeCounter()
+    counter.add({(1, 0.0): (10.0, 0.0)})
+    counter.add({})
+    counter.add({(1, 0.0): (11.0, 0.0)})
+    assert counter.total == 11.0
+
+
+def test_a_reused_pid_is_another_process():
+    counter = TreeCounter()
+    counter.add({(7, 100.0): (50.0, 0.0)})
+    counter.add({(7, 200.0): (1.0, 0.0)})
+    assert counter.total == 51.0
+
+
+def test_the_counter_goes_on_over_a_restart_of_everything():
+    counter = TreeCounter()
+    counter.add({(1, 0.0): (10.0, 2.0), (2, 0.0): (30.0, 0.0)})
+    counter.add({})
+    counter.add({(9, 500.0): (0.5, 0.0)})
+    assert counter.total == 42.5
