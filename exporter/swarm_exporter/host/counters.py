@@ -39,12 +39,17 @@ class TreeCounter:
     def add(self, figures: Mapping[Key, tuple[float, float]]) -> None:
         """Take in one reading: by process, what it used itself and what its dead children did.
 
-        A process that is seen for the first time counts from its own beginning. A figure that a
+        Parents were read before their children. A process that is seen for the first time counts from its own beginning. A figure that a
         kernel does not split stands in the second place.
         """
         used = returned = 0.0
         for key, (own, reaped) in figures.items():
-            seen = self._seen.setdefault(key, _Seen())
+            seen = self._seen.get(key)
+            if seen is None:
+                # The dead children of a new process were never seen either.
+                used += own + reaped
+                self._seen[key] = _Seen(own, reaped)
+                continue
             used += max(own - seen.own, 0.0)
             returned += max(reaped - seen.reaped, 0.0)
             self._seen[key] = _Seen(max(own, seen.own), max(reaped, seen.reaped))

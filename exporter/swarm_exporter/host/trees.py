@@ -30,6 +30,8 @@ _SHARED_SECONDS = 1.0
 class Tree(msgspec.Struct, frozen=True):
     """The processes of one node that runs."""
 
+    #: Parents before their children: who reads them in this order sees no child's time twice, in
+    #: itself and, when it has ended meanwhile, in its parent.
     rows: tuple[Row, ...]
     #: The process that it begins with: the node's command, or what somebody started by hand.
     root: int
@@ -124,7 +126,7 @@ class NodeTrees:
                 # The runner is a cost too, and the processor seconds of what has lost its parent
                 # return to it.
                 found |= _runner_of(root, self._table)
-                trees[name] = Tree(tuple(self._table[pid] for pid in sorted(found)), root)
+                trees[name] = Tree(self._parents_first(found), root)
         return trees
 
     def _foreign(
@@ -140,8 +142,16 @@ class NodeTrees:
                     break
                 root = pid
             found = _descendants(root, self._children)
-            trees[name] = Tree(tuple(self._table[p] for p in sorted(found)), root)
+            trees[name] = Tree(self._parents_first(found), root)
         return trees
+
+    def _parents_first(self, pids: set[int]) -> tuple[Row, ...]:
+        generation = [pid for pid in sorted(pids) if self._table[pid].parent not in pids]
+        rows = []
+        while generation:
+            rows += [self._table[pid] for pid in generation]
+            generation = [c for p in generation for c in self._children.get(p, ()) if c in pids]
+        return tuple(rows)
 
     def _is_script_of(self, pid: int, child: int, folder: Path | None) -> bool:
         """Tell whether `pid` is the script around a trainer, and not the shell it was typed in.

@@ -15,24 +15,21 @@ def read_usage(row: Row, proc: str = _PROC) -> Usage:
 
     Raises ProcessLookupError where the process of `row` is gone.
     """
-    if row.zombie:
-        return Usage(cpu=row.cpu, reaped_cpu=row.reaped_cpu, threads=0, open_fds=0, resident=0)
+    now = read_row(row.pid, proc)
+    if now is None or now.start != row.start:
+        raise ProcessLookupError(row.pid)
+    if now.zombie:
+        return Usage(cpu=now.cpu, reaped_cpu=now.reaped_cpu, threads=0, open_fds=0, resident=0)
     read, written = _disk(proc, row.pid)
-    usage = Usage(
-        cpu=row.cpu,
-        reaped_cpu=row.reaped_cpu,
-        resident=row.resident,
-        threads=row.threads,
+    return Usage(
+        cpu=now.cpu,
+        reaped_cpu=now.reaped_cpu,
+        resident=now.resident,
+        threads=now.threads,
         open_fds=_open_fds(proc, row.pid),
         reaped_disk_read=read,
         reaped_disk_written=written,
     )
-    if usage.open_fds is None or read is None:
-        # Of a stranger with a reused pid nothing is taken.
-        now = read_row(row.pid, proc)
-        if now is None or now.start != row.start:
-            raise ProcessLookupError(row.pid)
-    return usage
 
 
 def _open_fds(proc: str, pid: int) -> int | None:

@@ -24,7 +24,7 @@ class Worker:
 
     def __init__(self) -> None:
         """Begin without a thread."""
-        self._thread: threading.Thread | None = None
+        self._busy = False
 
     async def run(self, function: Callable[[], T], timeout: float, hangs: str) -> T:
         """Return what `function` returns, or raise what it raises.
@@ -32,7 +32,7 @@ class Worker:
         Raises SourceError (timeout) with the words `hangs` where it has not ended after `timeout`
         seconds, or where the one before still has not.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._busy:
             raise SourceError(Reason.TIMEOUT, hangs)
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
@@ -41,12 +41,14 @@ class Worker:
             try:
                 value = function()
             except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
+                self._busy = False
                 _deliver(loop, result, result.set_exception, error)
             else:
+                self._busy = False
                 _deliver(loop, result, result.set_result, value)
 
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
+        self._busy = True
+        threading.Thread(target=work, daemon=True).start()
         try:
             return await asyncio.wait_for(result, timeout)
         except asyncio.TimeoutError:
