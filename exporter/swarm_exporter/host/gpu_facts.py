@@ -51,7 +51,7 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str
     #: Bytes.
     memory: int | None = None
-    #: GPU time since the exporter was started, seconds; it never falls.
+    #: GPU time of its processes that the exporter has seen, seconds; it never falls.
     seconds: float | None = None
     #: Share of the GPU's time.
     utilization: float | None = None

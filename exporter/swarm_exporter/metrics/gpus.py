@@ -90,9 +90,10 @@ METRICS: tuple[Metric, ...] = (
         "GPU time that the node's processes have used.",
         ("node", "gpu"),
         _of_node(lambda share: share.seconds),
-        "Counted since the exporter was started, and kept when the node stops. What a process "
-        "used after it was last read and before it ended is lost. Work that overlaps on the GPU "
-        "is counted for each, so the rate may exceed 1. NVIDIA's driver does not tell it.",
+        "Of the processes that the exporter has seen, each from its own beginning; it stays when "
+        "the node stops. What a process used between the last look and its end is lost. Work that "
+        "overlaps on the GPU counts for each, so the rate may exceed 1. NVIDIA's driver does not "
+        "tell it.",
         BOTH,
     ),
     Metric(
