@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from swarm_exporter.host.footprint import Footprint, Footprints
+from swarm_exporter.host.gpu_facts import AppleGpus, Gpu, NodeGpu, NvidiaGpus
 from swarm_exporter.host.process import NodeUsage, ProcessUsage
 from swarm_exporter.model import HostFacts
 
@@ -26,5 +27,40 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
     facts: list[HostFacts] = [
         ProcessUsage(nodes={"1": usage, "2": NodeUsage(count=0)}),
         Footprints(nodes={"1": Footprint(6_442_450_944, 8_589_934_592)}),
+        AppleGpus(
+            gpus=(
+                Gpu(
+                    gpu="gpu0",
+                    vendor="apple",
+                    model="Apple M4",
+                    cores=10,
+                    utilization=0.74,
+                    memory={"in_use": 5_000_000_000, "allocated": 9_000_000_000},
+                    recoveries=1,
+                ),
+            ),
+            nodes=(NodeGpu(node="1", gpu="gpu0", seconds=3_600.5),),
+            wired_limit=12_884_901_888,
+        ),
+        NvidiaGpus(
+            gpus=(
+                Gpu(
+                    gpu="GPU-1",
+                    vendor="nvidia",
+                    model="NVIDIA L40S",
+                    utilization=0.5,
+                    memory={"in_use": 20_000_000_000, "total": 48_000_000_000},
+                    power_watts=210.5,
+                    power_limit_watts=350.0,
+                    energy_joules=1_000_000.0,
+                    temperature_celsius={"core": 61.0},
+                    clock_hertz={"sm": 2_520_000_000.0},
+                    fan_rpm=1_800.0,
+                    ecc_errors={"corrected": 2, "uncorrected": 0},
+                    throttled={"power": True, "thermal": False},
+                ),
+            ),
+            nodes=(NodeGpu(node="1", gpu="GPU-1", memory=18_000_000_000, utilization=0.4),),
+        ),
     ]
     return {type(one): one for one in facts}

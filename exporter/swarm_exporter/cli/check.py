@@ -80,4 +80,25 @@ def _print(config: Config) -> None:
             f"state in {config.state_dir}"
         )
     )
+    console.print(Text(f"readers of this machine: {', '.join(_collectors(config)) or 'none'}"))
     console.print(Text("The configuration is valid.", style="green"))
+
+
+def _collectors(config: Config) -> list[str]:
+    """Return the name of each collector that reads; in words, of those that do not and why."""
+    from swarm_exporter.host import collectors
+    from swarm_exporter.host.trees import NodeTrees
+
+    reads, off, absent = [], [], []
+    for collector in collectors(NodeTrees()):
+        if not collector.is_present():
+            absent.append(collector.name)
+        elif config.collects(collector.name, collector.on_by_default):
+            reads.append(collector.name)
+        else:
+            off.append(collector.name)
+    if off:
+        reads.append(f"off: {' '.join(off)}")
+    if absent:
+        reads.append(f"not of this machine: {' '.join(absent)}")
+    return reads

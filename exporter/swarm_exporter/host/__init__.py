@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 COLLECTORS = {
     "process": "process:Processes",
     "footprint": "footprint:MemoryFootprint",
+    "gpu": "apple_gpu:AppleGpuCollector",
 }
 
 

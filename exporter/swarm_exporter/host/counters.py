@@ -39,8 +39,8 @@ class TreeCounter:
     def add(self, figures: Mapping[Key, tuple[float, float]]) -> None:
         """Take in one reading: by process, what it used itself and what its dead children did.
 
-        Parents were read before their children. A process that is seen for the first time counts from its own beginning. A figure that a
-        kernel does not split stands in the second place.
+        Parents were read before their children. A process that is seen for the first time counts
+        from its own beginning. A figure that a kernel does not split stands in the second place.
         """
         used = returned = 0.0
         for key, (own, reaped) in figures.items():

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from swarm_exporter.metrics import exporter, launcher, nodes, processes, rewards, sources, swarm
+from swarm_exporter.metrics import (
+    exporter,
+    gpus,
+    launcher,
+    nodes,
+    processes,
+    rewards,
+    sources,
+    swarm,
+)
 from swarm_exporter.metrics.catalogue import Metric
 
 #: Every metric of the program, in the order of the reference.
@@ -12,6 +21,7 @@ CATALOGUE: tuple[Metric, ...] = (
     *nodes.METRICS,
     *launcher.METRICS,
     *processes.METRICS,
+    *gpus.METRICS,
     *sources.METRICS,
     *exporter.METRICS,
 )

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from swarm_exporter.metrics import exporter, launcher, nodes, processes, rewards, sources, swarm
+from swarm_exporter.metrics import (
+    exporter,
+    gpus,
+    launcher,
+    nodes,
+    processes,
+    rewards,
+    sources,
+    swarm,
+)
 from swarm_exporter.metrics.catalogue import Kind, Metric
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 
@@ -26,6 +35,7 @@ _PARTS = (
     ("Nodes", nodes.METRICS),
     ("The launcher", launcher.METRICS),
     ("What each node costs", processes.METRICS),
+    ("GPUs", gpus.METRICS),
     ("Sources", sources.METRICS),
     ("The exporter", exporter.METRICS),
 )
