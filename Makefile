@@ -36,6 +36,7 @@ lint: $(SYNCED) ## Check style, format and types
 
 bench: $(SYNCED) ## Measure, and print ratios
 	$(BIN)/python bench/hung_node.py
+	$(BIN)/python bench/collection.py
 	$(BIN)/python bench/utilisation.py
 	$(BIN)/python bench/fifty_nodes.py
 

@@ -9,6 +9,8 @@ import msgspec
 
 from swarm_exporter import __version__
 from swarm_exporter.addresses import redact_url
+from swarm_exporter.host.footprint import Footprints
+from swarm_exporter.host.process import ProcessUsage
 from swarm_exporter.model import Board, NodeProcess, NodeView, Snapshot, SourceStatus
 from swarm_exporter.reasons import ACTION
 
@@ -49,6 +51,17 @@ class ProcessLine(msgspec.Struct, frozen=True, kw_only=True):
     submits: dict[str, int]
 
 
+class CostLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node takes of this machine."""
+
+    processes: int
+    #: Cores kept busy since the reading before.
+    cpu_cores: float | None
+    cpu_seconds: float | None
+    #: Its footprint, or its resident memory until that is read.
+    memory_bytes: int | None
+
+
 class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table. Times are Unix seconds; unknown is null."""
 
@@ -79,6 +92,8 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     data_timestamp: float | None
     #: Null where nothing is known of its processes.
     process: ProcessLine | None
+    #: Null where its processes are not found.
+    cost: CostLine | None
     sources: list[SourceLine]
 
 
@@ -120,6 +135,8 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     config_error: str
     stall_after_seconds: float
     nodes: list[NodeLine]
+    #: How the machine itself is seen.
+    machine: list[SourceLine]
     swarm: SwarmLine
 
 
@@ -134,12 +151,13 @@ def status_document(snapshot: Snapshot, now: float, refresh_seconds: float) -> S
         config_ok=snapshot.exporter.config_ok,
         config_error=snapshot.exporter.config_error,
         stall_after_seconds=snapshot.stall_after,
-        nodes=[_node_line(view) for view in snapshot.nodes],
+        nodes=[_node_line(view, snapshot) for view in snapshot.nodes],
+        machine=[_source_line(status) for status in snapshot.host_sources],
         swarm=_swarm_line(snapshot),
     )
 
 
-def _node_line(view: NodeView) -> NodeLine:
+def _node_line(view: NodeView, snapshot: Snapshot) -> NodeLine:
     standing, board, earnings = view.standing, view.board, view.earnings
     recorded = standing.recorded if standing else None
     clock = board.clock if board else None
@@ -169,7 +187,22 @@ def _node_line(view: NodeView) -> NodeLine:
         recorded_stage=recorded.stage if recorded else None,
         data_timestamp=board.data_timestamp if board else None,
         process=_process_line(view.process) if view.process is not None else None,
+        cost=_cost_line(view.node.name, snapshot),
         sources=[_source_line(status) for status in view.sources],
+    )
+
+
+def _cost_line(node: str, snapshot: Snapshot) -> CostLine | None:
+    usages, footprints = snapshot.of_host(ProcessUsage), snapshot.of_host(Footprints)
+    usage = usages.nodes.get(node) if usages is not None else None
+    if usage is None:
+        return None
+    footprint = footprints.nodes.get(node) if footprints is not None else None
+    return CostLine(
+        processes=usage.count,
+        cpu_cores=usage.cores,
+        cpu_seconds=usage.cpu_seconds,
+        memory_bytes=footprint.size if footprint is not None else usage.resident,
     )
 
 

@@ -49,7 +49,7 @@ def answering(body: bytes, status: int = 200) -> Iterator[str]:
 
 
 def invoke(*arguments: str, **environ: str):
-    return CliRunner().invoke(command, arguments, env={"COLUMNS": "140", **environ})
+    return CliRunner().invoke(command, arguments, env={"COLUMNS": "150", **environ})
 
 
 def test_the_table_of_a_running_exporter():
@@ -116,7 +116,7 @@ def test_a_terminal_of_another_encoding_shows_what_it_can():
             [*COMMAND, "status", "--url", url],
             capture_output=True,
             check=True,
-            env={**os.environ, "COLUMNS": "140", "PYTHONIOENCODING": "ascii"},
+            env={**os.environ, "COLUMNS": "150", "PYTHONIOENCODING": "ascii"},
         )
     assert b"caf? of the long name" in result.stdout
 
@@ -187,7 +187,8 @@ def rendered(status: StatusDocument, width: int, **how) -> str:
 @pytest.mark.parametrize(
     ("width", "shown", "hidden"),
     [
-        (140, ("Peer", "Stage by stage", "API reward"), ()),
+        (150, ("Peer", "CPU", "Memory", "Stage by stage", "API reward"), ()),
+        (130, ("Memory", "Stage by stage"), ("CPU", "API reward")),
         (100, ("Peer", "Per hour"), ("Stage by stage", "API reward")),
         (80, ("Peer", "Rank", "Earned"), ("Per hour",)),
         (50, ("Node", "State", "Rank", "Earned"), ("Peer",)),

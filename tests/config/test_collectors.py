@@ -61,7 +61,7 @@ def test_a_flag_wins_over_the_file(tmp_path):
     [
         ("collectors: [proces]\n", {}, ConfigError, 'swarm.yml:1: collectors: no collector is called "proces"; did you mean process?'),
         ("collectors: {nonsense: true}\n", {}, ConfigError, "there are process, footprint"),
-        ("collectors: {gpu: 3}\n", {}, ConfigError, "collectors.gpu"),
+        ("collectors: {gpu: 3}\n", {}, ConfigError, "must be true or false, not a whole number"),
         ("collectors: 7\n", {}, ConfigError, "collectors"),
         ("", {"collectors": "gpus"}, FlagError, "--collectors: no collector is called"),
     ],

@@ -211,7 +211,7 @@ def node_that_uses(tmp_path):
 def test_the_figures_agree_with_what_a_program_really_uses(tmp_path):
     config = make_config(make_node("1"), state_dir=tmp_path)
     with node_that_uses(tmp_path) as (process, said):
-        trees = NodeTrees()
+        trees = NodeTrees(shared=0.0)
         eventually(lambda: len(trees.look(config)["1"].rows) == 2, "program and helper")
         found = Processes(trees).read(look(config, time.time() - 1_800_000_000.0)).facts
         assert isinstance(found, ProcessUsage)
@@ -254,27 +254,16 @@ def test_the_processor_time_of_a_child_is_kept_when_it_ends(tmp_path):
     try:
         run = {"runner": 1, "pid": shell.pid, "marker": "child", "started": time.time()}
         files.run.write_text(json.dumps(run))
-        collector = Processes(NodeTrees(_fresh))
+        collector = Processes(NodeTrees(shared=0.0))
         shell.stdout.readline()
-        with_child = _read_anew(collector, config)
+        with_child = collector.read(look(config)).facts.nodes["1"]
         shell.stdin.write(b"\n")
         shell.stdin.flush()
         assert shell.stdout.readline() == b"ended\n"
-        without = _read_anew(collector, config)
+        without = collector.read(look(config)).facts.nodes["1"]
         assert (with_child.count, without.count) == (2, 1)
         assert without.cpu_seconds >= with_child.cpu_seconds >= 0.48
     finally:
         shell.stdin.close()
         shell.wait()
         shell.stdout.close()
-
-
-def _fresh():
-    from swarm_exporter.host.table import read_table
-
-    return read_table()
-
-
-def _read_anew(collector, config):
-    collector._trees._looked = float("-inf")
-    return collector.read(look(config)).facts.nodes["1"]

@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from support import eventually, make_config, make_node
-from swarm_exporter.host import trees as module
 from swarm_exporter.host.trees import NodeTrees
 from swarm_exporter.launcher.files import LauncherFiles
 from swarm_exporter.launcher.marker import MARKER
@@ -50,13 +49,6 @@ def names_of(found: set[int]) -> set[str]:
     return {psutil.Process(pid).name() for pid in found}
 
 
-@pytest.fixture
-def anew(monkeypatch):
-    """Every question is a look of its own."""
-    monkeypatch.setattr(module, "_SHARED_SECONDS", 0.0)
-
-
-@pytest.mark.usefixtures("anew")
 def test_a_launched_node_is_all_that_carries_its_marker_and_what_has_lost_it(tmp_path, started):
     config = make_config(make_node("1"), make_node("2"), state_dir=tmp_path)
     script = "env -i sleep 600 & sleep 601 & wait"
@@ -69,7 +61,7 @@ def test_a_launched_node_is_all_that_carries_its_marker_and_what_has_lost_it(tmp
         files.node(name).run.write_text(
             json.dumps({"runner": 1, "pid": pid, "marker": marker, "started": time.time()})
         )
-    trees = NodeTrees()
+    trees = NodeTrees(shared=0.0)
     eventually(lambda: len(pids(trees, config, "1")) == 3, "three processes")
     assert pids(trees, config, "2") == {other.pid}
     assert trees.look(config)["1"].root == node.pid
@@ -77,7 +69,6 @@ def test_a_launched_node_is_all_that_carries_its_marker_and_what_has_lost_it(tmp
     assert [m.pid for m in members if m.root] == [node.pid]
 
 
-@pytest.mark.usefixtures("anew")
 def test_a_node_that_somebody_started_is_the_script_around_its_trainer(tmp_path, started):
     folder = tmp_path / "rl-swarm-1"
     folder.mkdir()
@@ -85,7 +76,7 @@ def test_a_node_that_somebody_started_is_the_script_around_its_trainer(tmp_path,
     script = f"sleep 603 & {sys.executable} {' '.join(map(_quoted, TRAINER))} & wait"
     script = started(["bash", "-c", script], cwd=folder)
     editor = started(["sleep", "604"], cwd=folder)
-    trees = NodeTrees()
+    trees = NodeTrees(shared=0.0)
     found = eventually(lambda: pids(trees, config, "1"), "the node")
     eventually(lambda: len(pids(trees, config, "1")) == 3, "all of it")
     found = pids(trees, config, "1")
@@ -95,7 +86,6 @@ def test_a_node_that_somebody_started_is_the_script_around_its_trainer(tmp_path,
     assert trees.look(config)["1"].root == script.pid
 
 
-@pytest.mark.usefixtures("anew")
 def test_the_shell_in_which_a_node_was_typed_is_not_of_the_node(tmp_path, started):
     folder = tmp_path / "rl-swarm-1"
     folder.mkdir()
@@ -103,13 +93,12 @@ def test_the_shell_in_which_a_node_was_typed_is_not_of_the_node(tmp_path, starte
     # With job control each command has a process group of its own, as in a terminal.
     typed = f"set -m; sleep 605 & {sys.executable} {' '.join(map(_quoted, TRAINER))} & wait"
     shell = started(["bash", "-c", typed], cwd=folder)
-    trees = NodeTrees()
+    trees = NodeTrees(shared=0.0)
     found = eventually(lambda: pids(trees, config, "1"), "the node")
     assert shell.pid not in found
     assert "sleep" not in names_of(found)
 
 
-@pytest.mark.usefixtures("anew")
 def test_a_loop_that_starts_three_nodes_is_of_none_of_them(tmp_path, started):
     nodes = []
     loop = ""
@@ -120,7 +109,7 @@ def test_a_loop_that_starts_three_nodes_is_of_none_of_them(tmp_path, started):
         loop += f"cd {folder}; {sys.executable} {' '.join(map(_quoted, TRAINER))} & "
     config = make_config(*nodes, state_dir=tmp_path / "state")
     shell = started(["bash", "-c", loop + "wait"])
-    trees = NodeTrees()
+    trees = NodeTrees(shared=0.0)
     eventually(lambda: len(trees.look(config)) == 3, "three nodes")
     found = [pids(trees, config, name) for name in "123"]
     assert all(len(one) == 1 for one in found)
@@ -128,7 +117,6 @@ def test_a_loop_that_starts_three_nodes_is_of_none_of_them(tmp_path, started):
     assert shell.pid not in set().union(*found)
 
 
-@pytest.mark.usefixtures("anew")
 def test_a_trainer_elsewhere_is_found_by_the_path_of_its_identity(tmp_path, started):
     folder, checkout = tmp_path / "node-1", tmp_path / "checkout"
     folder.mkdir()
@@ -142,7 +130,7 @@ def test_a_trainer_elsewhere_is_found_by_the_path_of_its_identity(tmp_path, star
     code = f"import subprocess; subprocess.run([{str(script)!r}, {p2pd!r}])"
     trainer = started([sys.executable, TRAINER[0], code, *TRAINER[2:]], cwd=checkout)
     viewer = started(["tail", "-f", "/dev/null", str(folder / "swarm.pem")], stderr=-3, stdout=-3)
-    trees = NodeTrees()
+    trees = NodeTrees(shared=0.0)
     eventually(lambda: len(pids(trees, config, "1")) == 3, "trainer, p2pd and what it started")
     found = pids(trees, config, "1")
     assert trainer.pid in found

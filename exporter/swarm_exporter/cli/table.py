@@ -30,11 +30,14 @@ _STATES = {
 }
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
-_FIGURES = {"Rank", "Earned", "Per hour", "API reward", "Last earned"}
+_FIGURES = {"CPU", "Memory", "Rank", "Earned", "Per hour", "API reward", "Last earned"}
 _WIDEST_PEER = 26
+_GIB = 2**30
 #: Below this width of the terminal a column is left out.
 _WIDTHS = {
-    "API reward": 140,
+    "API reward": 150,
+    "CPU": 134,
+    "Memory": 126,
     "Up": 106,
     "Stage by stage": 118,
     "Last earned": 96,
@@ -55,6 +58,8 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
         "Peer": lambda n: plain(n.nickname or n.peer_id or "-"),
         "State": lambda n: _state(n.condition, fancy=fancy),
         "Up": lambda n: _uptime(n, status.time),
+        "CPU": lambda n: Text(_cores(n)),
+        "Memory": lambda n: Text(_memory(n)),
         "Rank": _rank,
         "Earned": lambda n: _number(n.earned),
         "Per hour": lambda n: _number(n.earned_per_hour),
@@ -64,6 +69,8 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
     }
     if all(node.process is None for node in status.nodes):
         del columns["Up"]
+    if not any(node.cost is not None and node.cost.processes for node in status.nodes):
+        del columns["CPU"], columns["Memory"]
     shown = [title for title in columns if console.width >= _WIDTHS.get(title, 0)]
     for title in shown:
         cells = [columns[title](node) for node in status.nodes]
@@ -108,6 +115,16 @@ def bars(scores: Sequence[float], *, fancy: bool) -> str:
     if top <= 0:
         return levels[0] * len(newest)
     return "".join(levels[round(max(score, 0.0) / top * (len(levels) - 1))] for score in newest)
+
+
+def _cores(node: NodeLine) -> str:
+    cores = node.cost.cpu_cores if node.cost is not None else None
+    return "-" if cores is None else f"{cores:.1f}"
+
+
+def _memory(node: NodeLine) -> str:
+    size = node.cost.memory_bytes if node.cost is not None else None
+    return "-" if size is None else f"{size / _GIB:.1f} GiB"
 
 
 def _headline(status: StatusDocument) -> Text:

@@ -23,7 +23,7 @@ from swarm_exporter.launcher.foreign import ForeignTrainer, Trainers
 from swarm_exporter.launcher.marker import RUNNER
 from swarm_exporter.launcher.processes import command_line, folder_of, marker_of
 
-#: Who asks within this time after another shares its look at the process table; seconds.
+#: Collectors are asked one after the other, and a look at the process table serves them all.
 _SHARED_SECONDS = 1.0
 
 
@@ -40,9 +40,14 @@ class Tree(msgspec.Struct, frozen=True):
 class NodeTrees:
     """Finds the processes of every node; safe to ask from several threads."""
 
-    def __init__(self, read: Callable[[], dict[int, Row]] = read_table) -> None:
-        """Begin without a look."""
+    def __init__(
+        self,
+        read: Callable[[], dict[int, Row]] = read_table,
+        shared: float = _SHARED_SECONDS,
+    ) -> None:
+        """Begin without a look; who asks within `shared` seconds after another gets the same."""
         self._read = read
+        self._shared = shared
         self._lock = threading.Lock()
         self._looked = float("-inf")
         self._table: dict[int, Row] = {}
@@ -85,7 +90,7 @@ class NodeTrees:
 
     def _refresh(self) -> bool:
         """Look at the process table where the newest look is too old; tell whether it was."""
-        if time.monotonic() - self._looked < _SHARED_SECONDS:
+        if time.monotonic() - self._looked < self._shared:
             return False
         # Zombies too: what one has used returns to its parent only once that has waited for it.
         self._table = self._read()

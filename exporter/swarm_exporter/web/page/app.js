@@ -132,6 +132,17 @@ function uptime(process, now) {
   return [line, submit];
 }
 
+/** What a node takes of the machine. */
+function cost(cost) {
+  if (cost === null || !cost.processes) return [];
+  const parts = [];
+  if (cost.cpu_cores !== null) parts.push(`${cost.cpu_cores.toFixed(1)} cores`);
+  if (cost.memory_bytes !== null) parts.push(`${(cost.memory_bytes / 2 ** 30).toFixed(1)} GiB`);
+  const line = el("span", "line soft", parts.join(", "));
+  line.title = `${cost.processes} processes`;
+  return parts.length ? [line] : [];
+}
+
 function nodeRows(node, now) {
   const named = node.nickname || node.peer_id || "peer not known";
   const id = node.nickname && node.peer_id;
@@ -147,7 +158,7 @@ function nodeRows(node, now) {
   head.scope = "row";
   const row = el("tr", wrong.length ? "has-why" : "",
     head,
-    cell("State", "", state(node.condition), ...uptime(node.process, now)),
+    cell("State", "", state(node.condition), ...uptime(node.process, now), ...cost(node.cost)),
     cell("Rank", "figure", ...(node.rank === null ? ["–"] : [
       el("span", "line", el("span", "strong", String(node.rank)), ` of ${node.total_peers}`),
       el("span", "line soft", percent)])),
