@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from swarm_exporter.host.footprint import Footprint
 from swarm_exporter.launcher import measure
 from swarm_exporter.launcher.measure import measured_memory
 
@@ -70,38 +70,26 @@ def test_what_is_no_settled_trainer_of_these_folders(tmp_path):
         assert measured_memory([], TRAINER, settled=0) is None
 
 
-def test_shared_pages_and_swap_count_by_share(tmp_path):
-    rollup = tmp_path / "7" / "smaps_rollup"
-    rollup.parent.mkdir()
-    rollup.write_text(
-        "5581c000-7ffd3000 ---p 00000000 00:00 0    [rollup]\n"
-        "Rss:                9000 kB\nPss:                1500 kB\nPss_Dirty:           1200 kB\n"
-        "Swap:                400 kB\nSwapPss:              300 kB\n"
-    )
-    assert measure.linux_proportional(7, tmp_path) == 1800 * 1024
-    assert measure.linux_proportional(8, tmp_path) is None
+def test_a_node_that_may_not_be_read_whole_is_not_measured(tmp_path):
+    def read(pid: int) -> Footprint:
+        if pid == process.pid:
+            return Footprint(HELD)
+        raise PermissionError(pid)
+
+    with trainer(tmp_path, "parent") as process:
+        assert measured_memory([tmp_path], TRAINER, settled=0, read=read) is None
 
 
 def test_resident_memory_where_shares_are_hidden(monkeypatch):
-    monkeypatch.setattr(measure, "linux_proportional", lambda pid: None)
-    monkeypatch.setattr(sys, "platform", "linux")
+    def refuse(pid: int) -> Footprint:
+        raise PermissionError(pid)
+
+    monkeypatch.setattr(measure, "_footprint", lambda: refuse)
     own = psutil.Process()
+    monkeypatch.setattr(sys, "platform", "linux")
     assert measure.process_memory(own) == pytest.approx(own.memory_info().rss, rel=0.2)
-
-
-def test_the_footprint_of_a_process_on_a_mac():
-    class Libc:
-        @staticmethod
-        def proc_pid_rusage(pid, flavor, usage):
-            if pid.value != 7 or flavor.value != 0:
-                return -1
-            numbers = [0, 0, 0, 0, 0, 0, 13 * MIB, 5154 * MIB, 0, 0]
-            body = b"u" * 16 + b"".join(number.to_bytes(8, "little") for number in numbers)
-            ctypes.memmove(usage, body, len(body))
-            return 0
-
-    assert measure.darwin_footprint(7, Libc) == 5154 * MIB, "not the 13 MiB that are resident"
-    assert measure.darwin_footprint(8, Libc) is None
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert measure.process_memory(own) is None
 
 
 def test_a_process_that_has_gone_holds_nothing_known():
@@ -109,4 +97,3 @@ def test_a_process_that_has_gone_holds_nothing_known():
         gone = psutil.Process(process.pid)
         process.wait()
     assert measure.process_memory(gone) is None
-    assert measure._tree_memory(gone) is None

@@ -128,7 +128,10 @@ def words(document: str) -> str:
 def test_the_table_shows_every_node_with_state_and_reason(site, browse):
     text = words(browse(site.url))
     assert "Earning 1 of 2 nodes" in text
-    assert "1 tall slow flamingo QmA earning up 1 h, 1 restart submits in 2 h 1.5 cores, 6.0 GiB 1 of 3" in text
+    assert (
+        "1 tall slow flamingo QmA earning up 1 h, 1 restart submits in 2 h 1.5 cores, 6.0 GiB 1 of 3"
+        in text
+    )
     assert "2 other cat name QmB not earning 2 of 3" in text
     assert "Not earned for 5h. Look at the node's log." in text
     assert "top 34 %" in text
@@ -147,7 +150,10 @@ def test_it_refreshes_itself(site, browse):
     site.snapshots.append(later)
     text = words(browse(site.url))
     assert site.asked > 2
-    assert "1 tall slow flamingo QmA earning up 1 h, 1 restart submits in 2 h 1.5 cores, 6.0 GiB 3 of 3" in text
+    assert (
+        "1 tall slow flamingo QmA earning up 1 h, 1 restart submits in 2 h 1.5 cores, 6.0 GiB 3 of 3"
+        in text
+    )
     assert "other cat name" in text, "still on the board"
     assert "of 1 nodes" in text
 

@@ -117,7 +117,7 @@ class NodeTrees:
         if not folders and not identities:
             return trees
         found = self._trainers.find(self._table, folders, identities)
-        return trees | self._foreign(found, folders)
+        return trees | around_trainers(found, folders, self._table, self._children)
 
     def _launched(self, runs: Mapping[str, dict[str, Any]]) -> dict[str, Tree]:
         marks = self._markers.look(self._table)
@@ -131,42 +131,51 @@ class NodeTrees:
                 # The runner is a cost too, and the processor seconds of what has lost its parent
                 # return to it.
                 found |= _runner_of(root, self._table)
-                trees[name] = Tree(self._parents_first(found), root)
+                trees[name] = Tree(_parents_first(found, self._table, self._children), root)
         return trees
 
-    def _foreign(
-        self, trainers: Mapping[str, ForeignTrainer], folders: Mapping[str, Path]
-    ) -> dict[str, Tree]:
-        lineages = {name: lineage(t.pid, self._table) for name, t in trainers.items()}
-        trees = {}
-        for name, (trainer, *ancestors) in lineages.items():
-            others = {pid for other, pids in lineages.items() if other != name for pid in pids}
-            root = trainer
-            for pid in ancestors:
-                if pid in others or not self._is_script_of(pid, root, folders.get(name)):
-                    break
-                root = pid
-            found = _descendants(root, self._children)
-            trees[name] = Tree(self._parents_first(found), root)
-        return trees
 
-    def _parents_first(self, pids: set[int]) -> tuple[Row, ...]:
-        generation = [pid for pid in sorted(pids) if self._table[pid].parent not in pids]
-        rows = []
-        while generation:
-            rows += [self._table[pid] for pid in generation]
-            generation = [c for p in generation for c in self._children.get(p, ()) if c in pids]
-        return tuple(rows)
+def around_trainers(
+    trainers: Mapping[str, ForeignTrainer],
+    folders: Mapping[str, Path],
+    table: Table,
+    children: Mapping[int, list[int]],
+) -> dict[str, Tree]:
+    """Return the tree of each node whose trainer was found: from the script around it down."""
+    lineages = {name: lineage(t.pid, table) for name, t in trainers.items()}
+    trees = {}
+    for name, (trainer, *ancestors) in lineages.items():
+        others = {pid for other, pids in lineages.items() if other != name for pid in pids}
+        root = trainer
+        for pid in ancestors:
+            if pid in others or not _is_script_of(pid, root, folders.get(name), table):
+                break
+            root = pid
+        found = _descendants(root, children)
+        trees[name] = Tree(_parents_first(found, table, children), root)
+    return trees
 
-    def _is_script_of(self, pid: int, child: int, folder: Path | None) -> bool:
-        """Tell whether `pid` is the script around a trainer, and not the shell it was typed in.
 
-        A shell gives each command that a person types a process group of its own.
-        """
-        row = self._table.get(pid)
-        if row is None or folder is None or row.group != self._table[child].group:
-            return False
-        return Path(_ask(pid, folder_of) or "/").is_relative_to(os.path.realpath(folder))
+def _is_script_of(pid: int, child: int, folder: Path | None, table: Table) -> bool:
+    """Tell whether `pid` is the script around a trainer, and not the shell it was typed in.
+
+    A shell gives each command that a person types a process group of its own.
+    """
+    row = table.get(pid)
+    if row is None or folder is None or row.group != table[child].group:
+        return False
+    return Path(_ask(pid, folder_of) or "/").is_relative_to(os.path.realpath(folder))
+
+
+def _parents_first(
+    pids: set[int], table: Table, children: Mapping[int, list[int]]
+) -> tuple[Row, ...]:
+    generation = [pid for pid in sorted(pids) if table[pid].parent not in pids]
+    rows = []
+    while generation:
+        rows += [table[pid] for pid in generation]
+        generation = [c for p in generation for c in children.get(p, ()) if c in pids]
+    return tuple(rows)
 
 
 def _launched_from(files: NodeFiles) -> Path | None:
