@@ -15,7 +15,7 @@ from swarm_exporter.metrics import (
     sources,
     swarm,
 )
-from swarm_exporter.metrics.catalogue import Kind, Metric
+from swarm_exporter.metrics.catalogue import BOTH, Kind, Metric
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 
 _HEAD = """\
@@ -47,6 +47,19 @@ def reference() -> str:
     for title, metrics in _PARTS:
         rows = "".join(_row(metric) for metric in metrics)
         parts.append(f"\n## {title}\n\n| metric | type | meaning |\n|---|---|---|\n{rows}")
+    readers = "".join(_collector_row(collector) for collector in collectors(NodeTrees()))
+    parts.append(
+        "\n## Collectors\n\nEach is a `source` of its own with an empty `node`; see "
+        "[configuration.md](configuration.md#collectors).\n\n"
+        f"| collector | reads | by default |\n|---|---|---|\n{readers}"
+    )
+    platforms = "".join(_platform_row(metric) for _, metrics in _PARTS for metric in metrics)
+    parts.append(
+        "\n## Platforms\n\nWhich operating system gives which figure of nodes and machine. Metrics "
+        "that are not listed are the same everywhere. A figure still takes hardware that has it, "
+        "and the collector that reads it: `swarm-exporter doctor` says what this machine gives.\n\n"
+        f"| metric | macOS | Linux |\n|---|---|---|\n{platforms}"
+    )
     reasons = "".join(f"| `{r.value}` | {MEANING[r]} | {ACTION[r]} |\n" for r in Reason)
     parts.append(
         "\n## Reasons\n\nThe `reason` of `swarm_source_errors_total`.\n\n"
@@ -61,6 +74,20 @@ def _row(metric: Metric) -> str:
     kind = Kind.GAUGE if metric.kind is Kind.INFO else metric.kind
     meaning = " ".join(filter(None, (metric.help, metric.notes))).replace("|", "\\|")
     return f"| `{name}` | {kind.value} | {meaning} |\n"
+
+
+def _collector_row(collector: Collector) -> str:
+    rare = collector.shortest_interval
+    often = f", every {rare:g} s at most" if rare else ""
+    default = "on" if collector.on_by_default else "off"
+    return f"| `{collector.name}` | {collector.about}{often} | {default} |\n"
+
+
+def _platform_row(metric: Metric) -> str:
+    if not metric.platforms:
+        return ""
+    marks = ("yes" if system in metric.platforms else "–" for system in BOTH)
+    return f"| `{metric.name}` | {' | '.join(marks)} |\n"
 
 
 if __name__ == "__main__":
