@@ -33,6 +33,7 @@ _ASCII_BARS = "_.:-=+*#"
 _FIGURES = {"CPU", "Memory", "Rank", "Earned", "Per hour", "API reward", "Last earned"}
 _WIDEST_PEER = 26
 _GIB = 2**30
+_MIB = 2**20
 #: Below this width of the terminal a column is left out.
 _WIDTHS = {
     "API reward": 150,
@@ -124,7 +125,9 @@ def _cores(node: NodeLine) -> str:
 
 def _memory(node: NodeLine) -> str:
     size = node.cost.memory_bytes if node.cost is not None else None
-    return "-" if size is None else f"{size / _GIB:.1f} GiB"
+    if size is None:
+        return "-"
+    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / _MIB:.0f} MiB"
 
 
 def _headline(status: StatusDocument) -> Text:

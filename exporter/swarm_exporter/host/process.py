@@ -58,7 +58,7 @@ class Processes(Collector):
         """Read every process of every node once."""
         read = self._read = self._read or platform_reader()
         trees = self._trees.look(look.config)
-        names = {node.name for node in look.config.nodes}
+        names = [node.name for node in look.config.nodes]
         self._accounts = {k: v for k, v in self._accounts.items() if k in names}
         nodes, refused = {}, False
         for name in names:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from swarm_exporter.host import collectors
+from swarm_exporter.host.collector import Collector
+from swarm_exporter.host.trees import NodeTrees
 from swarm_exporter.metrics import (
     exporter,
     gpus,

@@ -132,12 +132,16 @@ function uptime(process, now) {
   return [line, submit];
 }
 
+function size(bytes) {
+  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
+}
+
 /** What a node takes of the machine. */
 function cost(cost) {
   if (cost === null || !cost.processes) return [];
   const parts = [];
   if (cost.cpu_cores !== null) parts.push(`${cost.cpu_cores.toFixed(1)} cores`);
-  if (cost.memory_bytes !== null) parts.push(`${(cost.memory_bytes / 2 ** 30).toFixed(1)} GiB`);
+  if (cost.memory_bytes !== null) parts.push(size(cost.memory_bytes));
   const line = el("span", "line soft", parts.join(", "));
   line.title = `${cost.processes} processes`;
   return parts.length ? [line] : [];
