@@ -117,7 +117,8 @@ class NodeTrees:
         if not folders and not identities:
             return trees
         found = self._trainers.find(self._table, folders, identities)
-        return trees | around_trainers(found, folders, self._table, self._children)
+        real = {name: self._trainers.real_paths.of(folder) for name, folder in folders.items()}
+        return trees | around_trainers(found, real, self._table, self._children)
 
     def _launched(self, runs: Mapping[str, dict[str, Any]]) -> dict[str, Tree]:
         marks = self._markers.look(self._table)
@@ -137,11 +138,14 @@ class NodeTrees:
 
 def around_trainers(
     trainers: Mapping[str, ForeignTrainer],
-    folders: Mapping[str, Path],
+    folders: Mapping[str, str],
     table: Table,
     children: Mapping[int, list[int]],
 ) -> dict[str, Tree]:
-    """Return the tree of each node whose trainer was found: from the script around it down."""
+    """Return the tree of each node whose trainer was found: from the script around it down.
+
+    `folders` are real paths.
+    """
     lineages = {name: lineage(t.pid, table) for name, t in trainers.items()}
     trees = {}
     for name, (trainer, *ancestors) in lineages.items():
@@ -156,7 +160,7 @@ def around_trainers(
     return trees
 
 
-def _is_script_of(pid: int, child: int, folder: Path | None, table: Table) -> bool:
+def _is_script_of(pid: int, child: int, folder: str | None, table: Table) -> bool:
     """Tell whether `pid` is the script around a trainer, and not the shell it was typed in.
 
     A shell gives each command that a person types a process group of its own.
@@ -164,7 +168,7 @@ def _is_script_of(pid: int, child: int, folder: Path | None, table: Table) -> bo
     row = table.get(pid)
     if row is None or folder is None or row.group != table[child].group:
         return False
-    return Path(_ask(pid, folder_of) or "/").is_relative_to(os.path.realpath(folder))
+    return Path(_ask(pid, folder_of) or "/").is_relative_to(folder)
 
 
 def _parents_first(

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from swarm_exporter.host.real_paths import RealPaths
 from swarm_exporter.host.table import Known, Row, Table, age_of, lineage, read_table
 from swarm_exporter.launcher.processes import command_line, folder_of
 from swarm_exporter.launcher.profile import BUILT_IN, load_profile
@@ -42,6 +43,7 @@ class Trainers:
 
     def __init__(self, patterns: Mapping[str, str] | None = None) -> None:
         """Recognise trainers by `patterns`, by profile; by the built-in profiles unless given."""
+        self.real_paths = RealPaths()
         self._patterns = patterns
         self._compiled: list[tuple[str, re.Pattern[str]]] = []
         self._signs = Known(self._sign)
@@ -58,8 +60,9 @@ class Trainers:
 
         Of a trainer and its forked twin, with the same command line, the older counts.
         """
-        by_folder = {os.path.realpath(folder): key for key, folder in folders.items()}
-        by_identity = {os.path.realpath(path): key for key, path in (identities or {}).items()}
+        real = self.real_paths.of
+        by_folder = {real(folder): key for key, folder in folders.items()}
+        by_identity = {real(path): key for key, path in (identities or {}).items()}
         for path, key in by_folder.items():
             by_identity.setdefault(f"{path}/swarm.pem", key)
         if self._patterns is None:
@@ -69,7 +72,7 @@ class Trainers:
         found: dict[str, Row] = {}
         for pid, (profile, folder, identity) in signs.items():
             owner = _owner(folder, by_folder) if profile else None
-            owner = owner or by_identity.get(os.path.realpath(identity) if identity else "")
+            owner = owner or by_identity.get(real(identity) if identity else "")
             trainer = _first_trainer(pid, signs, table)
             if owner is not None and trainer is not None:
                 before = found.get(owner, trainer)

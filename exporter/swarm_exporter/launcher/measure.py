@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ def measured_memory(
     found = Trainers({"trainer": trainer}).find(table, places)
     latest = time.time() - settled
     running = {name: t for name, t in found.items() if t.started <= latest}
-    trees = around_trainers(running, places, table, children_of(table))
+    real = {name: os.path.realpath(folder) for name, folder in places.items()}
+    trees = around_trainers(running, real, table, children_of(table))
     sizes = [_tree_memory(tree, read or _footprint()) for tree in trees.values()]
     return max((size for size in sizes if size is not None), default=None)
 
