@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -25,7 +26,6 @@ from swarm_exporter.model import (
     Identity,
     IdentityOrigin,
     Node,
-    NodeProcess,
     NodeView,
     Processes,
     Reading,
@@ -40,6 +40,8 @@ from swarm_exporter.sources.base import Target
 from swarm_exporter.state import StateFile
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Stands for a node's name where a source is of the whole machine.
 _MACHINE = ""
@@ -65,10 +67,32 @@ class _Health(msgspec.Struct):
     errors: dict[Reason, int] = {}
 
 
-class _FreshBoard(msgspec.Struct, frozen=True):
-    board: Board
-    #: Unix seconds after which it is too old to be shown.
-    expires: float
+class _Moment(msgspec.Struct, frozen=True):
+    """A moment in time by both clocks; it has passed when either says so.
+
+    The wall clock may be set, and the other one stands still while the machine sleeps.
+    """
+
+    wall: float = float("inf")
+    monotonic: float = float("inf")
+
+    def has_passed(self, clock: Clock) -> bool:
+        return clock.time() >= self.wall or clock.monotonic() >= self.monotonic
+
+
+def _earliest(moments: Iterable[_Moment]) -> _Moment:
+    moments = list(moments)
+    return _Moment(
+        min((m.wall for m in moments), default=float("inf")),
+        min((m.monotonic for m in moments), default=float("inf")),
+    )
+
+
+class _Fresh(msgspec.Struct, Generic[T], frozen=True):
+    """What a source said, and when it is too old to be shown."""
+
+    value: T
+    expires: _Moment
 
 
 class Tracker:
@@ -93,16 +117,15 @@ class Tracker:
         self._identities: dict[str, Identity] = {}
         #: The identities completed by what a board said, with what they were completed from.
         self._resolved: dict[str, tuple[Identity, Identity]] = {}
-        self._boards: dict[str, _FreshBoard] = {}
-        #: What each collector read of this machine, and until when it may be shown.
-        self._host: dict[str, tuple[HostFacts, float]] = {}
-        self._processes: dict[str, NodeProcess] = {}
-        self._processes_expire = 0.0
+        self._boards: dict[str, _Fresh[Board]] = {}
+        #: What each collector read of this machine.
+        self._host: dict[str, _Fresh[HostFacts]] = {}
+        self._processes: _Fresh[Processes] | None = None
         self._watches: dict[str, SwarmWatch] = {}
         self._conflicts: dict[str, tuple[str, ...]] = {}
         self._snapshot: Snapshot | None = None
         self._stale = True
-        self._expires = float("inf")
+        self._expires = _Moment()
         self._watching_since: float | None = None
 
     def configure(self, config: Config, targets: Iterable[Target]) -> None:
@@ -152,19 +175,18 @@ class Tracker:
             self._note_health(target, reading)
             learned = False
             known = [self._resolved_identity(node) for node in target.nodes]
+            fresh_for = 2 * target.interval + self._config.timeout
+            expires = _Moment(reading.time + fresh_for, self._clock.monotonic() + fresh_for)
             if isinstance(reading.value, Identity):
                 for node in target.nodes:
                     self._identities[node.name] = reading.value
             elif isinstance(reading.value, Board):
-                expires = reading.time + 2 * target.interval + self._config.timeout
-                self._boards[target.key] = _FreshBoard(reading.value, expires)
+                self._boards[target.key] = _Fresh(reading.value, expires)
                 learned = self._account(target, reading.value, reading.time)
             elif isinstance(reading.value, Processes):
-                self._processes = dict(reading.value.nodes)
-                self._processes_expire = reading.time + 2 * target.interval + self._config.timeout
+                self._processes = _Fresh(reading.value, expires)
             elif isinstance(reading.value, HostFacts):
-                expires = reading.time + 2 * target.interval + self._config.timeout
-                self._host[target.source] = (reading.value, expires)
+                self._host[target.source] = _Fresh(reading.value, expires)
             else:
                 self._host.pop(target.source, None)
                 self._boards.pop(target.key, None)
@@ -187,7 +209,7 @@ class Tracker:
         # While a save is under way the accounts are ahead of the disk: show what was before.
         if (
             self._snapshot is not None
-            and now < self._expires
+            and not self._expires.has_passed(self._clock)
             and (self._saving.locked() or not self._stale)
         ):
             return self._snapshot
@@ -295,15 +317,16 @@ class Tracker:
         self._conflicts = conflicts
 
     def _build(self, now: float) -> Snapshot:
-        fresh = {api: held for api, held in self._boards.items() if now < held.expires}
-        processes = self._processes if now < self._processes_expire else {}
-        host = {name: held for name, held in self._host.items() if now < held[1]}
-        expiries = [held.expires for held in fresh.values()] + [held[1] for held in host.values()]
-        if processes:
-            expiries.append(self._processes_expire)
-        self._expires = min(expiries, default=float("inf"))
+        boards_by_api = self._fresh(self._boards)
+        host = self._fresh(self._host)
+        processes = self._fresh({"": self._processes} if self._processes is not None else {})
+        by_name = processes[""].value.nodes if processes else {}
+        expiries = [board.expires for board in boards_by_api.values()]
+        expiries += [facts.expires for facts in host.values()]
+        expiries += [each.expires for each in processes.values()]
+        self._expires = _earliest(expiries)
         nodes = self._config.nodes
-        boards = {n.name: fresh[n.api].board if n.api in fresh else None for n in nodes}
+        boards = {n.name: b.value if (b := boards_by_api.get(n.api)) else None for n in nodes}
         swarm_last_increase = self._swarm_last_increase()
         # Nobody knows what the swarm did while nobody watched.
         swarm_idle_since = max(swarm_last_increase or 0.0, self._watching_since or now)
@@ -324,7 +347,7 @@ class Tracker:
                 identified=identity.known and not problem,
                 conflicts=self._conflicts.get(node.name, ()),
                 leaderboard=next((s for s in sources if s.source == "leaderboard"), None),
-                process=processes.get(node.name),
+                process=by_name.get(node.name),
                 board=boards[node.name],
                 standing=standing,
                 earnings=earnings,
@@ -359,13 +382,16 @@ class Tracker:
                 config_loaded=self._config_loaded,
                 state_saved=self._state_saved,
             ),
-            host={type(facts): facts for facts, _ in host.values()},
+            host={type(each.value): each.value for each in host.values()},
             host_sources=tuple(
                 _status(name, source, health, up=health.up)
                 for (name, source), health in self._health.items()
                 if name == _MACHINE
             ),
         )
+
+    def _fresh(self, found: Mapping[str, _Fresh[T]]) -> dict[str, _Fresh[T]]:
+        return {k: v for k, v in found.items() if not v.expires.has_passed(self._clock)}
 
     def _sources(self, node: Node, board: Board | None) -> tuple[SourceStatus, ...]:
         found = []

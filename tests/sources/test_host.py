@@ -95,6 +95,30 @@ def test_a_failure_takes_the_facts_away_and_gives_a_reason():
     drive(scenario, Thermometer(20.5, SourceError(Reason.DEVICE_LOST, "gone")))
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 0.0])
+def test_facts_do_not_outlive_their_time_though_the_clock_is_set_back(jump):
+    async def scenario(poller, tracker, clock):
+        await poller.asked_once()
+        await poller.close()  # Nobody reads any more.
+        clock.now += jump
+        assert tracker.snapshot().of_host(Weather) is not None
+        await clock.advance(200.0)
+        assert tracker.snapshot().of_host(Weather) is None
+
+    drive(scenario, Thermometer(20.5))
+
+
+def test_after_a_sleep_of_the_machine_nothing_old_is_shown():
+    async def scenario(poller, tracker, clock):
+        await poller.asked_once()
+        clock.now += 8 * 3600.0  # The other clock stood still meanwhile.
+        assert tracker.snapshot().of_host(Weather) is None
+        await clock.advance(30.0)
+        await until(lambda: tracker.snapshot().of_host(Weather) is not None)
+
+    drive(scenario, Thermometer(20.5))
+
+
 async def until(reached):
     # The reading comes from a thread.
     for _ in range(10_000):
