@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from swarm_exporter.host.footprint import Footprint, Footprints
 from swarm_exporter.host.gpu_facts import AppleGpus, Gpu, NodeGpu, NvidiaGpus
+from swarm_exporter.host.mps import MpsMemory, NodeMps
 from swarm_exporter.host.process import NodeUsage, ProcessUsage
+from swarm_exporter.host.thermal import ThermalPressure
 from swarm_exporter.model import HostFacts
 
 
@@ -27,6 +29,17 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
     facts: list[HostFacts] = [
         ProcessUsage(nodes={"1": usage, "2": NodeUsage(count=0)}),
         Footprints(nodes={"1": Footprint(6_442_450_944, 8_589_934_592)}),
+        MpsMemory(
+            nodes={
+                "1": NodeMps(
+                    resident=4_879_000_000,
+                    compressed=120_000_000,
+                    high_watermark=0.28,
+                    low_watermark=0.22,
+                )
+            }
+        ),
+        ThermalPressure(level=1),
         AppleGpus(
             gpus=(
                 Gpu(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from pathlib import Path
 
@@ -63,25 +61,6 @@ def test_a_mac_that_knows_no_kinds_of_cores(tmp_path):
 )
 def test_the_pressure_of_a_mac(level, said):
     assert machine.darwin_pressure(lambda name: level) == said
-
-
-def test_a_kernel_state_is_read_by_name_through_the_c_library():
-    class Libc:
-        @staticmethod
-        def sysctlbyname(name, value, size, new, new_size):
-            if name != b"hw.perflevel0.physicalcpu":
-                return -1
-            ctypes.memmove(value, word(4), 4)
-            size._obj.value = 4
-            return 0
-
-    assert machine.read_sysctl("hw.perflevel0.physicalcpu", Libc) == word(4)
-    assert machine.read_sysctl("hw.unknown", Libc) is None
-
-
-@pytest.mark.skipif(sys.platform == "darwin", reason="this kernel has no sysctlbyname")
-def test_a_c_library_without_kernel_states():
-    assert machine.read_sysctl("hw.ncpu") is None
 
 
 PSI = (

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COLLECTORS = {
     "process": "process:Processes",
     "footprint": "footprint:MemoryFootprint",
+    "mps": "mps:MpsCollector",
+    "thermal": "thermal:ThermalCollector",
     "gpu": "apple_gpu:AppleGpuCollector",
 }
 

@@ -262,7 +262,7 @@ def _words(gpu: Gpu) -> str:
 
 
 def _sysctl_of_this_mac() -> SysctlInt:
-    from swarm_exporter.host.darwin import Darwin  # type: ignore[import-not-found]
+    from swarm_exporter.host.darwin import Darwin
 
     ask: SysctlInt = Darwin().sysctl_int
     return ask

@@ -5,19 +5,18 @@ Facts from psutil, sysctlbyname (macOS 12 to 26), /proc and control groups (Linu
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import psutil
 
+from swarm_exporter.host.darwin import Darwin
 from swarm_exporter.launcher.cgroups import cpu_limit, memory_limits
 
 Pressure = Literal["normal", "warning", "critical"]
@@ -68,7 +67,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 def read_machine(folder: Path) -> Machine:
     """Return what this machine has; the nodes' folders are, or will be, in `folder`."""
     if sys.platform == "darwin":
-        return read_darwin(folder, read_sysctl)
+        return read_darwin(folder, Darwin().sysctl)
     return read_linux(folder, Path("/"))
 
 
@@ -82,7 +81,7 @@ def available_memory() -> int:
 def pressure() -> Pressure | None:
     """Return how short the machine is of memory, None where it cannot tell. Takes under 1 ms."""
     if sys.platform == "darwin":
-        return darwin_pressure(read_sysctl)
+        return darwin_pressure(Darwin().sysctl)
     return linux_pressure(Path("/"))
 
 
@@ -170,23 +169,6 @@ def parse_gpus(text: str) -> tuple[Gpu, ...]:
             total, free = (_mebibytes(part) for part in memory)
             gpus.append(Gpu(name=name.strip(), total_memory=total, free_memory=free))
     return tuple(gpus)
-
-
-def read_sysctl(name: str, libc: Any = None) -> bytes | None:  # noqa: ANN401 - any C library
-    """Return a kernel state by its name, without starting a program."""
-    call = getattr(libc or _libc(), "sysctlbyname", None)
-    if call is None:
-        return None
-    value = ctypes.create_string_buffer(64)
-    size = ctypes.c_size_t(len(value))
-    if call(name.encode(), value, ctypes.byref(size), None, ctypes.c_size_t(0)) != 0:
-        return None
-    return value.raw[: size.value]
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
 
 
 def _number(value: bytes | None) -> int | None:

@@ -1,0 +1,154 @@
+"""Collector `mps` on macOS: the GPU memory of each node, by the kernel's ledgers.
+
+A process' ledgers graphics_footprint (resident) and graphics_footprint_compressed are exact and
+need no sudo (macOS 13 to 26); where they are not to be had, the tool `footprint` tells the same.
+Also the watermark ratios that PyTorch was started with, from the node's environment.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+
+import msgspec
+import psutil
+
+from swarm_exporter.host.collector import Collector, Found, Look, Member
+from swarm_exporter.host.darwin import Darwin
+from swarm_exporter.host.footprint_tool import GraphicsMemory, read_footprint
+from swarm_exporter.host.tool import Run, run_tool
+from swarm_exporter.model import HostFacts
+from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.errors import SourceError
+
+_HIGH = "PYTORCH_MPS_HIGH_WATERMARK_RATIO"
+_LOW = "PYTORCH_MPS_LOW_WATERMARK_RATIO"
+_RESIDENT = "graphics_footprint"
+_COMPRESSED = "graphics_footprint_compressed"
+
+#: The environment of a process, by its pid.
+Environment = Callable[[int], Mapping[str, str]]
+#: The two ratios; None where a node was started without one.
+Ratios = tuple[float | None, float | None]
+
+
+class NodeMps(msgspec.Struct, frozen=True, kw_only=True):
+    """GPU memory of one node, bytes, and the ratios of its allocator."""
+
+    resident: int | None = None
+    #: Compressed, or swapped out: it grows when the machine is short of memory.
+    compressed: int | None = None
+    #: Shares of Metal's recommended memory at which PyTorch refuses more, and begins to free.
+    high_watermark: float | None = None
+    low_watermark: float | None = None
+
+
+class MpsMemory(HostFacts, frozen=True, kw_only=True):
+    """What each node that runs holds, by its name."""
+
+    nodes: Mapping[str, NodeMps]
+
+
+class MpsCollector(Collector):
+    """Reads the ledgers of every process of every node."""
+
+    name = "mps"
+    about = "GPU memory of each node on Apple Silicon, resident and compressed (kernel ledgers)"
+
+    def __init__(
+        self,
+        darwin: Darwin | None = None,
+        run: Run = run_tool,
+        environment: Environment | None = None,
+        platform: str = sys.platform,
+    ) -> None:
+        """Ask `darwin`, by default this machine; `run` starts the tool that stands in for it."""
+        self._darwin = darwin or Darwin()
+        self._run = run
+        self._environment = environment or _environment
+        self._platform = platform
+        self._ledgers: bool | None = None
+        self._ratios: dict[tuple[int, float], Ratios] = {}
+
+    def is_present(self) -> bool:
+        """Tell whether this is a Mac."""
+        return self._platform == "darwin"
+
+    def read(self, look: Look) -> Found:
+        """Read every node; one of which a process may not be read is absent."""
+        members = look.members()
+        self._forget(members)
+        if self._ledgers is None:
+            self._ledgers = self._darwin.trusts_ledger()
+        nodes, defects = {}, []
+        for name, own in members.items():
+            memory = None
+            try:
+                memory = self._by_ledger(own) if self._ledgers else self._by_tool(own)
+            except PermissionError:
+                defects.append(Reason.PERMISSION)
+            except SourceError as error:
+                defects.append(error.reason)
+            high, low = self._ratios_of(own)
+            nodes[name] = NodeMps(
+                resident=memory.resident if memory is not None else None,
+                compressed=memory.compressed if memory is not None else None,
+                high_watermark=high,
+                low_watermark=low,
+            )
+        how = "ledgers" if self._ledgers else "footprint"
+        return Found(MpsMemory(nodes=nodes), tuple(defects), f"{len(nodes)} nodes, by {how}")
+
+    def _by_ledger(self, members: tuple[Member, ...]) -> GraphicsMemory | None:
+        resident = compressed = 0
+        found = False
+        for member in members:
+            try:
+                ledger = self._darwin.ledger(member.pid)
+            except ProcessLookupError:
+                continue
+            # The kernel's own arithmetic passes below zero for a moment.
+            resident += max(ledger.get(_RESIDENT, 0), 0)
+            compressed += max(ledger.get(_COMPRESSED, 0), 0)
+            found = True
+        return GraphicsMemory(resident, compressed) if found else None
+
+    def _by_tool(self, members: tuple[Member, ...]) -> GraphicsMemory | None:
+        found = read_footprint(self._run, [member.pid for member in members])
+        if not found:
+            raise SourceError(Reason.MALFORMED, "footprint printed no table that is known")
+        return GraphicsMemory(
+            sum(memory.resident for memory in found.values()),
+            sum(memory.compressed for memory in found.values()),
+        )
+
+    def _ratios_of(self, members: tuple[Member, ...]) -> Ratios:
+        """Return the ratios of the first process that has one; the others inherit them."""
+        for member in members:
+            key = (member.pid, member.start)
+            if key not in self._ratios:
+                given = self._environment(member.pid)
+                self._ratios[key] = (_ratio(given.get(_HIGH)), _ratio(given.get(_LOW)))
+            if self._ratios[key] != (None, None):
+                return self._ratios[key]
+        return None, None
+
+    def _forget(self, members: Mapping[str, tuple[Member, ...]]) -> None:
+        living = {(member.pid, member.start) for own in members.values() for member in own}
+        self._ratios = {key: ratios for key, ratios in self._ratios.items() if key in living}
+
+
+def _ratio(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _environment(pid: int) -> Mapping[str, str]:
+    try:
+        return psutil.Process(pid).environ()
+    except (psutil.Error, OSError, ValueError):
+        return {}
