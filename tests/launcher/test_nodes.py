@@ -9,9 +9,11 @@ import pytest
 
 import standin
 from swarm_exporter.config import Flags, load_config
+from swarm_exporter.config.launcher import Launcher
 from swarm_exporter.errors import ConfigError
 from swarm_exporter.launcher.nodes import launch_nodes, read_env_file
 from swarm_exporter.launcher.profile import BUILT_IN, detect_profile, load_profile
+from swarm_exporter.launcher.spec import node_spec
 
 FOREVER = "  command: [sleep, '600']\n"
 
@@ -84,6 +86,60 @@ def test_an_env_file_gives_variables_and_the_configuration_wins(configured, tmp_
     assert (node.env["HF_TOKEN"], node.env["COLOUR"], node.env["EMPTY"]) == ("s3cret", "blue", "")
 
 
+@pytest.mark.parametrize(
+    ("given", "inherited", "rest"),
+    [
+        ("", None, []),
+        ("", "/mine:/too", ["/mine", "/too"]),
+        ("  env: {PYTHONPATH: '{folder}/lib'}\n", "/mine", ["{folder}/lib"]),
+    ],
+)
+def test_the_torch_helper_is_first_on_the_path_before_the_persons_own(
+    configured, tmp_path, monkeypatch, given, inherited, rest
+):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if inherited is not None:
+        monkeypatch.setenv("PYTHONPATH", inherited)
+    text = f"state_dir: state\nlauncher:\n  torch_helper: true\n{given}{FOREVER}"
+    (node,) = configured(text)
+    first, *others = node.env["PYTHONPATH"].split(":")
+    assert (Path(first) / "sitecustomize.py").is_file()
+    assert others == [place.format(folder=node.folder) for place in rest]
+    assert node.env["SWARM_EXPORTER_TORCH_DIR"] == str(tmp_path / "state/launcher/torch")
+    assert not {"SWARM_EXPORTER_TORCH_DIR"} & node.own_env
+
+
+def test_the_torch_helper_is_off_unless_said_and_a_nodes_own_word_wins(configured):
+    nodes = configured(
+        """
+        launcher:
+          torch_helper: true
+          command: [sleep, '600']
+        nodes:
+          - {}
+          - launch: {torch_helper: false}
+        """,
+        2,
+    )
+    assert ["SWARM_EXPORTER_TORCH_DIR" in node.env for node in nodes] == [True, False]
+    (node,) = configured("launcher:\n" + FOREVER)
+    assert not {"PYTHONPATH", "SWARM_EXPORTER_TORCH_DIR"} & set(node.env)
+
+
+def test_switching_the_torch_helper_restarts_a_node(configured):
+    off, on = (
+        node_spec(
+            configured(f"launcher:\n  torch_helper: {switch}\n{FOREVER}")[0],
+            Launcher(),
+            slug="node-1",
+            marker="m",
+        )
+        for switch in ("false", "true")
+    )
+    assert on.is_changed(off)
+    assert not on.is_changed(on)
+
+
 @pytest.mark.parametrize("line", ["s3cret without equals", "1X=s3cret", "A B=s3cret"])
 def test_a_bad_env_file_names_the_line_and_never_the_value(tmp_path, line):
     (tmp_path / "node.env").write_text(f"GOOD=1\n{line}\n")
@@ -106,6 +162,7 @@ def test_a_bad_env_file_names_the_line_and_never_the_value(tmp_path, line):
         ("launcher: {watchdog: {silent: 1}}", "launcher.watchdog.silent: must be text"),
         ("launcher: {umask: '9'}", "launcher.umask"),
         ("launcher: {ports: {login: 70000}}", "launcher.ports.login: must be between 1 and 65535"),
+        ("launcher: {torch_helper: sometimes}", "launcher.torch_helper"),
         ("launcher: {wachdog: {}}", 'unknown key; did you mean "watchdog"?'),
         ("nodes: [{launch: {profil: genrl}}]", 'did you mean "profile"?'),
     ],

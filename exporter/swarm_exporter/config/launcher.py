@@ -24,6 +24,7 @@ class FileLaunch(msgspec.Struct, forbid_unknown_fields=True):
     env_file: str | None = None
     answers: dict[str, Scalar] = {}
     ports: dict[str, int] = {}
+    torch_helper: bool | None = None
 
 
 class FileRestart(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,6 +70,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     env_file: Path | None = None
     answers: dict[str, str] = {}
     ports: dict[str, int] = {}
+    #: Whether PyTorch tells from inside what it holds; None where nothing is said.
+    torch_helper: bool | None = None
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +193,7 @@ def _launch(file: FileLaunch, key: str, document: Document) -> Launch:
             )
             for name, port in file.ports.items()
         },
+        torch_helper=file.torch_helper,
     )
 
 

@@ -30,6 +30,8 @@ class LauncherFiles:
         self.supervisor_config = self.root / "supervisord.conf"
         self.supervisor_log = self.root / "supervisord.log"
         self.policy_log = self.root / "policy.log"
+        #: What PyTorch tells from inside the nodes (torch_helper/).
+        self.torch = self.root / "torch"
         self.pid = self.root / "supervisord.pid"
         self.socket = self._socket()
 
@@ -44,7 +46,7 @@ class LauncherFiles:
 
     def prepare(self) -> None:
         """Make the folders, for nobody else to look into. Raises SwarmExporterError."""
-        for folder in (self.root, self.root / "nodes", self.socket.parent):
+        for folder in (self.root, self.root / "nodes", self.torch, self.socket.parent):
             private_folder(folder)
 
     def _socket(self) -> Path:

@@ -12,11 +12,15 @@ import msgspec
 from swarm_exporter.config import Config
 from swarm_exporter.config.launcher import Launch
 from swarm_exporter.errors import ConfigError
+from swarm_exporter.launcher.files import LauncherFiles
 from swarm_exporter.launcher.profile import Profile, detect_profile, fill, load_profile
 from swarm_exporter.model import Node
+from swarm_exporter.torch_helper.sitecustomize import FOLDER_VARIABLE as TORCH_FOLDER
 
 #: Where a node lives unless something says otherwise, below the current folder.
 DEFAULT_FOLDER = "rl-swarm-{i}"
+#: First on PYTHONPATH, it lets PyTorch tell from inside what it holds.
+TORCH_HELPER = Path(__file__).parents[1] / "torch_helper"
 #: Output of a node's command, below its folder's `logs`.
 LAUNCHER_LOG = "console.log"
 _HIGHEST_PORT = 65_535
@@ -107,7 +111,9 @@ def _launch_node(
         ports=ports,
         identity=identity,
     )
-    return _filled(draft, common, own)
+    helper = common.torch_helper if own.torch_helper is None else own.torch_helper
+    filled = _filled(draft, common, own)
+    return _with_torch_helper(filled, LauncherFiles(config.state_dir).torch) if helper else filled
 
 
 def _filled(draft: LaunchNode, common: Launch, own: Launch) -> LaunchNode:
@@ -136,6 +142,18 @@ def _filled(draft: LaunchNode, common: Launch, own: Launch) -> LaunchNode:
         )
     except ValueError as problem:
         raise ConfigError(f"node {draft.name}: {problem}") from None
+
+
+def _with_torch_helper(node: LaunchNode, folder: Path) -> LaunchNode:
+    """Return the node with the variables that let PyTorch tell from inside what it holds."""
+    path = node.env.get("PYTHONPATH")
+    if path is None and "PYTHONPATH" not in node.profile.unset:
+        path = os.environ.get("PYTHONPATH")
+    own = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(TORCH_HELPER), path))),
+        TORCH_FOLDER: str(folder.absolute()),
+    }
+    return msgspec.structs.replace(node, env={**node.env, **own})
 
 
 def read_env_file(path: Path) -> dict[str, str]:

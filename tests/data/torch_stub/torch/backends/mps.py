@@ -1,0 +1,5 @@
+import os
+
+
+def is_available():
+    return os.environ.get("TORCH_STUB") != "no MPS"
