@@ -133,7 +133,7 @@ class LineStream:
         with process.stdout as output, process.stderr as errors:
             try:
                 how = self._read(output, errors, words, over, wake)
-                if not how:
+                if not how and not over.is_set():
                     # It closes its output a moment before it has ended.
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(_GRACE)
