@@ -192,7 +192,10 @@ def test_a_forked_child_tells_nothing_and_ends_as_ever(program):
         until(lambda: os.path.exists(own))
         child = os.fork()
         if child == 0:
+            grandchild = os.fork()
             some_periods()
+            if grandchild:
+                os.waitpid(grandchild, 0)
             sys.exit(5)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
         before = torch.mps.calls
@@ -201,6 +204,41 @@ def test_a_forked_child_tells_nothing_and_ends_as_ever(program):
     """
     pid = program.run(code).strip()
     assert program.files() == [f"{pid}.json"]
+
+
+def test_a_program_that_forks_all_the_time_is_alone_when_it_does_and_told_of(program):
+    code = """
+        import threading, torch
+        alone = []
+        def fork():
+            child = os.fork()
+            if child == 0:
+                os._exit(threading.active_count())
+            alone.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            return os.path.exists(own)
+        until(fork)
+        for _ in range(20):
+            fork()
+        print(set(alone), threading.active_count())
+    """
+    # From Python 3.12 on a fork with a second thread would be an error here.
+    assert program.run(code, "-W", "error") == "{1} 2\n"
+
+
+def test_a_fork_waits_a_moment_for_a_look_that_hangs_and_only_once(program):
+    code = """
+        import torch
+        until(lambda: torch.mps.calls)
+        begun = time.monotonic()
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+        print(time.monotonic() - begun < 5)
+        print(torch.mps.calls)
+    """
+    assert program.run(code, TORCH_STUB="hangs") == "True\n1\n"
 
 
 def test_a_program_ends_while_torch_hangs(program):

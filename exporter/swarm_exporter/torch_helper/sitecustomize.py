@@ -36,46 +36,81 @@ _PROC_PIDTBSDINFO, _BSDINFO_BYTES, _START_OFFSET = 3, 136, 120
 
 
 def begin() -> None:
-    """Start the thread that looks, in a process of which the exporter wants to know."""
+    """Begin to look, in a process of which the exporter wants to know."""
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder or not os.path.isdir(folder):  # noqa: PTH112 - pathlib is slow to import
         return
     import atexit
-    import threading
 
-    pid = os.getpid()
-    over = threading.Event()
-    thread = threading.Thread(
-        target=watch, args=(folder, pid, over), name="swarm-exporter-torch", daemon=True
+    watcher = Watcher(folder)
+    watcher.start()
+    # While the program forks there is no thread of ours: it would not be in the child, but what it
+    # had locked would, and Python 3.12 warns of it. The child tells nothing.
+    os.register_at_fork(
+        before=watcher.stop, after_in_parent=watcher.start, after_in_child=watcher.give_up
     )
-    thread.start()
+    # A thread inside torch while Python is taken down could crash the program.
+    atexit.register(watcher.stop)
 
-    def end() -> None:
-        # A thread inside torch while Python is taken down could crash the program. A child that
-        # was forked has no such thread.
-        if os.getpid() == pid:
+
+class Watcher:
+    """Looks each PERIOD, in a thread of its own, until it has failed too often."""
+
+    def __init__(self, folder: str) -> None:
+        """Prepare to write to `folder`."""
+        self._folder = folder
+        self._failures = 0
+        self._due = 0.0
+        self._start: float | None = None
+        self._over: threading.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Go on looking."""
+        import threading
+        import time
+
+        try:
+            if self._thread is None and self._failures < MOST_FAILURES:
+                self._due = self._due or time.monotonic() + PERIOD
+                self._over = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._watch, args=(self._over,), name="swarm-exporter-torch", daemon=True
+                )
+                self._thread.start()
+        except BaseException:  # noqa: BLE001 - nothing may reach the trainer
+            self.give_up()
+            self._thread = None
+
+    def stop(self) -> None:
+        """Stop looking, and wait a moment for a look that is under way; for ever where it hangs."""
+        thread, over, self._thread = self._thread, self._over, None
+        if thread is not None and over is not None:
             over.set()
             thread.join(_LONGEST_GOODBYE)
+            if thread.is_alive():
+                self.give_up()
 
-    atexit.register(end)
+    def give_up(self) -> None:
+        """Never look again."""
+        self._failures = MOST_FAILURES
 
+    def _watch(self, over: threading.Event) -> None:
+        import time
 
-def watch(folder: str, pid: int, over: threading.Event) -> None:
-    """Look each PERIOD until `over` is set, or until it has failed too often."""
-    failures = 0
-    start = None
-    while failures < MOST_FAILURES and not over.wait(PERIOD):
-        try:
-            # A fork leaves this thread to the parent alone; to be sure, no other process writes.
-            if os.getpid() != pid:
+        while self._failures < MOST_FAILURES:
+            if over.wait(max(self._due - time.monotonic(), 0.0)):
                 return
-            mps = ready_mps(sys.modules)
-            if mps is not None:
-                start = process_start(pid) if start is None else start
-                write(folder, pid, start, figures_of(mps))
-                failures = 0
-        except BaseException:  # noqa: BLE001 - nothing may reach the trainer
-            failures += 1
+            self._due = time.monotonic() + PERIOD
+            try:
+                mps = ready_mps(sys.modules)
+                if mps is not None:
+                    pid = os.getpid()
+                    self._start = process_start(pid) if self._start is None else self._start
+                    write(self._folder, pid, self._start, figures_of(mps))
+                    self._failures = 0
+            except BaseException:  # noqa: BLE001 - nothing may reach the trainer
+                self._failures += 1
 
 
 def ready_mps(modules: Mapping[str, ModuleType]) -> ModuleType | None:
