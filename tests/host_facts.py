@@ -9,6 +9,8 @@ from swarm_exporter.host.gpu_facts import AppleGpus, Gpu, NodeGpu, NvidiaGpus
 from swarm_exporter.host.mps import MpsMemory, NodeMps
 from swarm_exporter.host.process import NodeUsage, ProcessUsage
 from swarm_exporter.host.thermal import ThermalPressure
+from swarm_exporter.host.thermals import Macmon
+from swarm_exporter.host.torch_helper import NodeTorch, TorchMemory
 from swarm_exporter.model import HostFacts
 
 
@@ -40,6 +42,24 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
             }
         ),
         ThermalPressure(level=1),
+        TorchMemory(
+            nodes={
+                "1": NodeTorch(
+                    allocated=3_000_000_000,
+                    driver_allocated=5_200_000_000,
+                    recommended_max=12_713_115_648,
+                )
+            }
+        ),
+        Macmon(
+            temperatures={"cpu": 61.5, "gpu": 58.0},
+            fans={"fan0": 1_000.0},
+            power_watts={"cpu": 6.5, "gpu": 9.25, "system": 22.0},
+            cpu_frequency_hertz={"performance": 4_400_000_000.0},
+            cpu_active_ratio={"performance": 0.75},
+            gpu_frequency_hertz=1_470_000_000.0,
+            gpu_active_ratio=0.9,
+        ),
         AppleGpus(
             gpus=(
                 Gpu(

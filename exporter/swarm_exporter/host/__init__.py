@@ -16,7 +16,9 @@ COLLECTORS = {
     "footprint": "footprint:MemoryFootprint",
     "mps": "mps:MpsCollector",
     "thermal": "thermal:ThermalCollector",
+    "torch": "torch_helper:TorchHelper",
     "gpu": "apple_gpu:AppleGpuCollector",
+    "macmon": "macmon:MacmonPipe",
 }
 
 

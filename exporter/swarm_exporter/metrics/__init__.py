@@ -12,6 +12,8 @@ from swarm_exporter.metrics import (
     rewards,
     sources,
     swarm,
+    thermals,
+    torch,
 )
 from swarm_exporter.metrics.catalogue import Metric
 
@@ -23,7 +25,9 @@ CATALOGUE: tuple[Metric, ...] = (
     *launcher.METRICS,
     *processes.METRICS,
     *mps.METRICS,
+    *torch.METRICS,
     *gpus.METRICS,
+    *thermals.METRICS,
     *sources.METRICS,
     *exporter.METRICS,
 )

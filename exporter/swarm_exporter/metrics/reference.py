@@ -18,6 +18,8 @@ from swarm_exporter.metrics import (
     rewards,
     sources,
     swarm,
+    thermals,
+    torch,
 )
 from swarm_exporter.metrics.catalogue import BOTH, Kind, Metric
 from swarm_exporter.reasons import ACTION, MEANING, Reason
@@ -39,8 +41,9 @@ _PARTS = (
     ("Nodes", nodes.METRICS),
     ("The launcher", launcher.METRICS),
     ("What each node costs", processes.METRICS),
-    ("Unified memory and heat", mps.METRICS),
+    ("Unified memory and heat", (*mps.METRICS, *torch.METRICS)),
     ("GPUs", gpus.METRICS),
+    ("Temperatures, fans, power, clocks", thermals.METRICS),
     ("Sources", sources.METRICS),
     ("The exporter", exporter.METRICS),
 )
