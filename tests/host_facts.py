@@ -91,6 +91,7 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
                     fan_rpm=1_800.0,
                     ecc_errors={"corrected": 2, "uncorrected": 0},
                     throttled={"power": True, "thermal": False},
+                    other_processes=2,
                 ),
             ),
             nodes=(NodeGpu(node="1", gpu="GPU-1", memory=18_000_000_000, utilization=0.4),),

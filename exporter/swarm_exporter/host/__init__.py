@@ -18,6 +18,7 @@ COLLECTORS = {
     "thermal": "thermal:ThermalCollector",
     "torch": "torch_helper:TorchHelper",
     "gpu": "apple_gpu:AppleGpuCollector",
+    "nvidia": "nvidia:NvidiaCollector",
     "macmon": "macmon:MacmonPipe",
 }
 

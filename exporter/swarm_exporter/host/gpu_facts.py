@@ -42,6 +42,8 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     ecc_errors: Mapping[str, int] = {}
     #: Whether it is slowed down now, by a fixed list of reasons.
     throttled: Mapping[str, bool] = {}
+    #: Processes on it that are no node's.
+    other_processes: int | None = None
 
 
 class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):

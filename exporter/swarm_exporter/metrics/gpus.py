@@ -233,4 +233,14 @@ METRICS: tuple[Metric, ...] = (
         "",
         LINUX,
     ),
+    Metric(
+        "swarm_host_gpu_other_processes",
+        Kind.GAUGE,
+        "Processes on the GPU that belong to no node.",
+        ("gpu",),
+        _of_gpu(lambda gpu: gpu.other_processes),
+        "In a container the driver names processes by the host's pids, and all are strangers: run "
+        "the exporter on the host.",
+        LINUX,
+    ),
 )
