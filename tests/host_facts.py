@@ -4,14 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from swarm_exporter.host.cpu import Cluster, CpuTimes
+from swarm_exporter.host.disk import BlockDevice, Disks, FileSystem
 from swarm_exporter.host.footprint import Footprint, Footprints
 from swarm_exporter.host.gpu_facts import AppleGpus, Gpu, NodeGpu, NvidiaGpus
+from swarm_exporter.host.load import Load, MachineInfo
+from swarm_exporter.host.memory import Memory
 from swarm_exporter.host.mps import MpsMemory, NodeMps
+from swarm_exporter.host.network import Interface, Interfaces
+from swarm_exporter.host.pressure import Pressure
 from swarm_exporter.host.process import NodeUsage, ProcessUsage
+from swarm_exporter.host.swap import Swap
 from swarm_exporter.host.thermal import ThermalPressure
 from swarm_exporter.host.thermals import Macmon
 from swarm_exporter.host.torch_helper import NodeTorch, TorchMemory
 from swarm_exporter.model import HostFacts
+
+#: The machine itself.
+MACHINE: tuple[HostFacts, ...] = (
+    CpuTimes(
+        clusters={
+            "performance": Cluster(4, {"user": 10.5, "idle": 90.0}),
+            "efficiency": Cluster(6, {"user": 3.5, "idle": 40.0}),
+        }
+    ),
+    Load(
+        averages=(1.5, 1.25, 1.0),
+        boot_time=1_799_000_000.0,
+        info=MachineInfo(
+            system="macOS", release="26.1", machine="arm64", model="Mac16,10", chip="Apple M4"
+        ),
+    ),
+    Memory(
+        sizes={"total": 1000, "free": 100},
+        available_ratio=0.5,
+        compressions=7,
+        decompressions=5,
+        limit=800,
+        limit_used=600,
+    ),
+    Swap(used=10, total=20, swapped_in=30, swapped_out=40),
+    Pressure(
+        memory_level=2,
+        stalled={
+            "memory": {"some": 1.5, "full": 0.5},
+            "cpu": {"some": 2.5},
+            "io": {"some": 3.5, "full": 3.0},
+        },
+        oom_kills=1,
+    ),
+    Disks(
+        file_systems=(
+            FileSystem(mountpoint="/", size=5000, free=50, inodes_free=9),
+            FileSystem(mountpoint="/data", size=7000, free=70),
+        ),
+        devices=(BlockDevice(name="sda", read=11, written=12),),
+    ),
+    Interfaces(
+        interfaces={
+            "en0": Interface(
+                received=1,
+                sent=2,
+                receive_errors=3,
+                transmit_errors=4,
+                receive_drops=5,
+                transmit_drops=6,
+            )
+        }
+    ),
+)
 
 
 def make_host() -> Mapping[type[HostFacts], HostFacts]:
@@ -97,4 +158,4 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
             nodes=(NodeGpu(node="1", gpu="GPU-1", memory=18_000_000_000, utilization=0.4),),
         ),
     ]
-    return {type(one): one for one in facts}
+    return {type(one): one for one in (*facts, *MACHINE)}

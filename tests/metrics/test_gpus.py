@@ -32,6 +32,7 @@ NVIDIA = Gpu(
     fan_rpm=1500.0,
     ecc_errors={"corrected": 1, "uncorrected": 0},
     throttled={"power": True, "thermal": False},
+    other_processes=1,
 )
 APPLES = AppleGpus(
     gpus=(APPLE,), nodes=(NodeGpu(node="1", gpu="gpu0", seconds=7.5),), wired_limit=1024

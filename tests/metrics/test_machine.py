@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from host_facts import MACHINE
 from support import make_snapshot
 from swarm_exporter.host.cpu import Cluster, CpuTimes
-from swarm_exporter.host.disk import BlockDevice, Disks, FileSystem
-from swarm_exporter.host.load import Load, MachineInfo
+from swarm_exporter.host.disk import Disks
+from swarm_exporter.host.load import Load
 from swarm_exporter.host.memory import Memory
-from swarm_exporter.host.network import Interface, Interfaces
+from swarm_exporter.host.network import Interfaces
 from swarm_exporter.host.pressure import Pressure
 from swarm_exporter.host.swap import Swap
 from swarm_exporter.metrics import disk, machine, memory, network
@@ -19,58 +20,6 @@ from swarm_exporter.metrics.render import family
 from swarm_exporter.model import HostFacts
 
 METRICS = machine.METRICS + memory.METRICS + disk.METRICS + network.METRICS
-FACTS: tuple[HostFacts, ...] = (
-    CpuTimes(
-        clusters={
-            "performance": Cluster(4, {"user": 10.5, "idle": 90.0}),
-            "efficiency": Cluster(6, {"user": 3.5, "idle": 40.0}),
-        }
-    ),
-    Load(
-        averages=(1.5, 1.25, 1.0),
-        boot_time=1_799_000_000.0,
-        info=MachineInfo(
-            system="macOS", release="26.1", machine="arm64", model="Mac16,10", chip="Apple M4"
-        ),
-    ),
-    Memory(
-        sizes={"total": 1000, "free": 100},
-        available_ratio=0.5,
-        compressions=7,
-        decompressions=5,
-        limit=800,
-        limit_used=600,
-    ),
-    Swap(used=10, total=20, swapped_in=30, swapped_out=40),
-    Pressure(
-        memory_level=2,
-        stalled={
-            "memory": {"some": 1.5, "full": 0.5},
-            "cpu": {"some": 2.5},
-            "io": {"some": 3.5, "full": 3.0},
-        },
-        oom_kills=1,
-    ),
-    Disks(
-        file_systems=(
-            FileSystem(mountpoint="/", size=5000, free=50, inodes_free=9),
-            FileSystem(mountpoint="/data", size=7000, free=70),
-        ),
-        devices=(BlockDevice(name="sda", read=11, written=12),),
-    ),
-    Interfaces(
-        interfaces={
-            "en0": Interface(
-                received=1,
-                sent=2,
-                receive_errors=3,
-                transmit_errors=4,
-                receive_drops=5,
-                transmit_drops=6,
-            )
-        }
-    ),
-)
 
 
 def samples(*facts: HostFacts) -> dict[str, dict[str, float]]:
@@ -85,7 +34,7 @@ def samples(*facts: HostFacts) -> dict[str, dict[str, float]]:
 
 
 def test_every_fact_has_its_sample():
-    assert samples(*FACTS) == {
+    assert samples(*MACHINE) == {
         "swarm_host_info": {"macOS,26.1,arm64,Mac16,10,Apple M4": 1.0},
         "swarm_host_boot_time_seconds": {"": 1_799_000_000.0},
         "swarm_host_load1": {"": 1.5},
@@ -165,7 +114,7 @@ def test_every_metric_follows_the_conventions_and_has_a_sample(metric):
     assert metric.name.endswith("_info") == (metric.kind is Kind.INFO)
     assert metric.help.endswith(".")
     assert metric.platforms
-    snapshot = msgspec.structs.replace(make_snapshot(), host={type(fact): fact for fact in FACTS})
+    snapshot = msgspec.structs.replace(make_snapshot(), host={type(fact): fact for fact in MACHINE})
     assert family(metric, snapshot).samples
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from swarm_exporter.metrics import (
+    disk,
     exporter,
     gpus,
     launcher,
+    machine,
+    memory,
     mps,
+    network,
     nodes,
     processes,
     rewards,
@@ -27,6 +31,10 @@ CATALOGUE: tuple[Metric, ...] = (
     *mps.METRICS,
     *torch.METRICS,
     *gpus.METRICS,
+    *machine.METRICS,
+    *memory.METRICS,
+    *disk.METRICS,
+    *network.METRICS,
     *thermals.METRICS,
     *sources.METRICS,
     *exporter.METRICS,

@@ -9,10 +9,14 @@ from swarm_exporter.host import collectors
 from swarm_exporter.host.collector import Collector
 from swarm_exporter.host.trees import NodeTrees
 from swarm_exporter.metrics import (
+    disk,
     exporter,
     gpus,
     launcher,
+    machine,
+    memory,
     mps,
+    network,
     nodes,
     processes,
     rewards,
@@ -43,6 +47,7 @@ _PARTS = (
     ("What each node costs", processes.METRICS),
     ("Unified memory and heat", (*mps.METRICS, *torch.METRICS)),
     ("GPUs", gpus.METRICS),
+    ("The machine", (*machine.METRICS, *memory.METRICS, *disk.METRICS, *network.METRICS)),
     ("Temperatures, fans, power, clocks", thermals.METRICS),
     ("Sources", sources.METRICS),
     ("The exporter", exporter.METRICS),
