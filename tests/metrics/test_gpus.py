@@ -85,6 +85,7 @@ def test_a_card_on_linux_has_all_that_its_driver_tells():
         "swarm_host_gpu_fan_speed_rpm": {"GPU-1f": 1500.0},
         "swarm_host_gpu_ecc_errors_total": {"GPU-1f,corrected": 1.0, "GPU-1f,uncorrected": 0.0},
         "swarm_host_gpu_throttled": {"GPU-1f,power": 1.0, "GPU-1f,thermal": 0.0},
+        "swarm_host_gpu_other_processes": {"GPU-1f": 1.0},
     }
 
 

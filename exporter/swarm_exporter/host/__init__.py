@@ -18,6 +18,7 @@ COLLECTORS = {
     "torch": "torch_helper:TorchHelper",
     "gpu": "apple_gpu:AppleGpuCollector",
     "nvidia": "nvidia:NvidiaCollector",
+    "amd": "amd:AmdCollector",
     "cpu": "cpu:Cpu",
     "load": "load:LoadAverage",
     "memory": "memory:MachineMemory",
