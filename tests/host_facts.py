@@ -14,6 +14,7 @@ from swarm_exporter.host.mps import MpsMemory, NodeMps
 from swarm_exporter.host.network import Interface, Interfaces
 from swarm_exporter.host.pressure import Pressure
 from swarm_exporter.host.process import NodeUsage, ProcessUsage
+from swarm_exporter.host.room import Room
 from swarm_exporter.host.swap import Swap
 from swarm_exporter.host.thermal import ThermalPressure
 from swarm_exporter.host.thermals import Macmon
@@ -103,6 +104,7 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
             }
         ),
         ThermalPressure(level=1),
+        Room(fit=3, more=1, node_memory=6_442_450_944),
         TorchMemory(
             nodes={
                 "1": NodeTorch(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from support import COMMAND
 from swarm_exporter.cli.plan import command
 from swarm_exporter.errors import ConfigError, FlagError
-from swarm_exporter.launcher import machine, measure
+from swarm_exporter.launcher import plan_of
 from swarm_exporter.launcher.machine import Gpu, Machine
 
 GIB = 2**30
@@ -49,7 +49,7 @@ def at(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(found: Machine, *arguments: str, **environ: str):
-        monkeypatch.setattr(machine, "read_machine", lambda folder: found)
+        monkeypatch.setattr(plan_of, "read_machine", lambda folder: found)
         return CliRunner().invoke(command, arguments, env={"COLUMNS": "200", **environ})
 
     return run
@@ -182,7 +182,7 @@ def test_a_node_that_runs_is_measured(at, tmp_path, monkeypatch):
         asked.append((folders, trainer))
         return 9 * GIB
 
-    monkeypatch.setattr(measure, "measured_memory", measured)
+    monkeypatch.setattr(plan_of, "measured_memory", measured)
     result = at(MINI)
     assert "takes 9.0 GiB: measured on a running node." in result.stdout
     assert "2 nodes fit." in result.stdout

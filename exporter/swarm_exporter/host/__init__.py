@@ -29,6 +29,7 @@ COLLECTORS = {
     "temperature": "temperature:Temperatures",
     "thermal": "thermal:ThermalCollector",
     "macmon": "macmon:MacmonPipe",
+    "room": "room:RoomCollector",
 }
 
 

@@ -14,6 +14,7 @@ from swarm_exporter.metrics import (
     nodes,
     processes,
     rewards,
+    room,
     sources,
     swarm,
     thermals,
@@ -36,6 +37,7 @@ CATALOGUE: tuple[Metric, ...] = (
     *disk.METRICS,
     *network.METRICS,
     *thermals.METRICS,
+    *room.METRICS,
     *sources.METRICS,
     *exporter.METRICS,
 )

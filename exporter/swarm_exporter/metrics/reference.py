@@ -20,6 +20,7 @@ from swarm_exporter.metrics import (
     nodes,
     processes,
     rewards,
+    room,
     sources,
     swarm,
     thermals,
@@ -49,6 +50,7 @@ _PARTS = (
     ("GPUs", gpus.METRICS),
     ("The machine", (*machine.METRICS, *memory.METRICS, *disk.METRICS, *network.METRICS)),
     ("Temperatures, fans, power, clocks", thermals.METRICS),
+    ("Room for more", room.METRICS),
     ("Sources", sources.METRICS),
     ("The exporter", exporter.METRICS),
 )
