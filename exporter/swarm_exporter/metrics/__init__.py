@@ -22,22 +22,20 @@ from swarm_exporter.metrics import (
 )
 from swarm_exporter.metrics.catalogue import Metric
 
-#: Every metric of the program, in the order of the reference.
-CATALOGUE: tuple[Metric, ...] = (
-    *rewards.METRICS,
-    *swarm.METRICS,
-    *nodes.METRICS,
-    *launcher.METRICS,
-    *processes.METRICS,
-    *mps.METRICS,
-    *torch.METRICS,
-    *gpus.METRICS,
-    *machine.METRICS,
-    *memory.METRICS,
-    *disk.METRICS,
-    *network.METRICS,
-    *thermals.METRICS,
-    *room.METRICS,
-    *sources.METRICS,
-    *exporter.METRICS,
+#: Every metric of the program, by the part of the reference that tells of it.
+PARTS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
+    ("Rewards", rewards.METRICS),
+    ("The swarm", swarm.METRICS),
+    ("Nodes", nodes.METRICS),
+    ("The launcher", launcher.METRICS),
+    ("What each node costs", processes.METRICS),
+    ("Unified memory and heat", (*mps.METRICS, *torch.METRICS)),
+    ("GPUs", gpus.METRICS),
+    ("The machine", (*machine.METRICS, *memory.METRICS, *disk.METRICS, *network.METRICS)),
+    ("Temperatures, fans, power, clocks", thermals.METRICS),
+    ("Room for more", room.METRICS),
+    ("Sources", sources.METRICS),
+    ("The exporter", exporter.METRICS),
 )
+
+CATALOGUE: tuple[Metric, ...] = tuple(metric for _, metrics in PARTS for metric in metrics)

@@ -8,24 +8,7 @@ from __future__ import annotations
 from swarm_exporter.host import collectors
 from swarm_exporter.host.collector import Collector
 from swarm_exporter.host.trees import NodeTrees
-from swarm_exporter.metrics import (
-    disk,
-    exporter,
-    gpus,
-    launcher,
-    machine,
-    memory,
-    mps,
-    network,
-    nodes,
-    processes,
-    rewards,
-    room,
-    sources,
-    swarm,
-    thermals,
-    torch,
-)
+from swarm_exporter.metrics import PARTS
 from swarm_exporter.metrics.catalogue import BOTH, Kind, Metric
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 
@@ -40,26 +23,11 @@ says why. Series of a node carry the label `node` alone; join the rest by
 `* on(node) group_left(nickname) swarm_node_info`.
 """
 
-_PARTS = (
-    ("Rewards", rewards.METRICS),
-    ("The swarm", swarm.METRICS),
-    ("Nodes", nodes.METRICS),
-    ("The launcher", launcher.METRICS),
-    ("What each node costs", processes.METRICS),
-    ("Unified memory and heat", (*mps.METRICS, *torch.METRICS)),
-    ("GPUs", gpus.METRICS),
-    ("The machine", (*machine.METRICS, *memory.METRICS, *disk.METRICS, *network.METRICS)),
-    ("Temperatures, fans, power, clocks", thermals.METRICS),
-    ("Room for more", room.METRICS),
-    ("Sources", sources.METRICS),
-    ("The exporter", exporter.METRICS),
-)
-
 
 def reference() -> str:
     """Return the whole document as Markdown."""
     parts = [_HEAD]
-    for title, metrics in _PARTS:
+    for title, metrics in PARTS:
         rows = "".join(_row(metric) for metric in metrics)
         parts.append(f"\n## {title}\n\n| metric | type | meaning |\n|---|---|---|\n{rows}")
     readers = "".join(_collector_row(collector) for collector in collectors(NodeTrees()))
@@ -68,7 +36,7 @@ def reference() -> str:
         "[configuration.md](configuration.md#collectors).\n\n"
         f"| collector | reads | by default |\n|---|---|---|\n{readers}"
     )
-    platforms = "".join(_platform_row(metric) for _, metrics in _PARTS for metric in metrics)
+    platforms = "".join(_platform_row(metric) for _, metrics in PARTS for metric in metrics)
     parts.append(
         "\n## Platforms\n\nWhich operating system gives which figure of nodes and machine. Metrics "
         "that are not listed are the same everywhere. A figure still takes hardware that has it, "
