@@ -19,6 +19,7 @@ from swarm_exporter.errors import FlagError, SwarmExporterError
 COMMANDS = {
     "serve": "Export nodes to Prometheus (the default command).",
     "check": "Validate the configuration without starting anything.",
+    "doctor": "Say what works on this machine, what does not, and the fix.",
     "plan": "Say how many nodes fit on this machine, and with which settings.",
     "init": "Set up a folder for each node from an RL Swarm checkout or URL.",
     "launch": "Start the nodes one after another, and keep them running.",

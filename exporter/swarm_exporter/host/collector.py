@@ -74,5 +74,12 @@ class Collector:
         """Read once; it may block. Raises SourceError with a reason where there is nothing."""
         raise NotImplementedError
 
+    def record(self, look: Look) -> Mapping[str, bytes]:  # noqa: ARG002 - for those that have
+        """Return, by a file's name, raw readings that `doctor --record` keeps.
+
+        What programs print and what the C library of macOS answers is kept without this.
+        """
+        return {}
+
     def close(self) -> None:
         """Give back what was taken (child processes, handles); it may be read again after."""

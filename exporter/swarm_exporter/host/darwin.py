@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -252,7 +254,23 @@ class Darwin:
 
     @property
     def _libc(self) -> Any:  # noqa: ANN401 - any C library
-        return self._given if self._given is not None else _system_library()
+        library = self._given if self._given is not None else _system_library()
+        for wrap in _wraps:
+            library = wrap(library)
+        return library
+
+
+_wraps: list[Callable[[Any], Any]] = []
+
+
+@contextmanager
+def watching_calls(wrap: Callable[[Any], Any]) -> Iterator[None]:
+    """Call the library through what `wrap` makes of it, whoever asks and in whatever thread."""
+    _wraps.append(wrap)
+    try:
+        yield
+    finally:
+        _wraps.remove(wrap)
 
 
 @cache

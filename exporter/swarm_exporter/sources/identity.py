@@ -82,8 +82,8 @@ def read_identity(node: Node) -> tuple[Identity, tuple[Reason, ...]]:
     if node.peer_id is not None or node.nickname is not None:
         nickname = normalise_nickname(node.nickname) if node.nickname is not None else None
         return Identity(peer_id=node.peer_id, nickname=nickname, origin=IdentityOrigin.CONFIG), ()
-    key_file = _key_file(node)
-    key = _from_key(key_file) if key_file is not None else Identity()
+    path = key_file(node)
+    key = _from_key(path) if path is not None else Identity()
     log = _from_logs(node.folder, key.peer_id) if node.folder is not None else Identity()
     problem = key.problem or log.problem
     defects = (Reason.UNREADABLE,) if problem is not None else ()
@@ -103,7 +103,8 @@ def _nothing_found(folder: Path | None) -> str:
     )
 
 
-def _key_file(node: Node) -> Path | None:
+def key_file(node: Node) -> Path | None:
+    """Return where a node's key is, or None where nothing says."""
     if node.identity_file is not None or node.folder is None:
         return node.identity_file
     candidates = [node.folder / name for name in _KEY_FILES]
