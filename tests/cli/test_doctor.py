@@ -36,11 +36,12 @@ def settings(folder, url: str) -> str:
     (node / "run_rl_swarm.sh").write_text("python -m rgym_exp.runner.swarm_launcher\n")
     (node / "swarm.pem").touch(0o600)
     (node / "swarm.pem").write_bytes(identity(1))
+    (folder / "env").write_text("MODE=anothercanary\n")
     file = folder / "swarm.yml"
     file.write_text(
         f"nodes: [{{name: canarynode, folder: {node}, api: '{url}'}}]\nstate_dir: ./state\n"
         f"listen: 127.0.0.1:{free_port()}\n"
-        "launcher: {env: {HF_TOKEN: hf_canarycanarycanary}}\n"
+        "launcher: {env: {HF_TOKEN: hf_canarycanarycanary}, env_file: env}\n"
     )
     return str(file)
 

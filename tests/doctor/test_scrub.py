@@ -8,7 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from support import ROOT
 from swarm_exporter.doctor.scrub import Secrets, learn, mask, scrub, scrub_image
+from swarm_exporter.host.footprint_tool import GraphicsMemory, parse_footprint
+from swarm_exporter.host.ioreg import entries
+from swarm_exporter.host.macmon import parse_sample
 
 #: A secret that no format has by itself.
 canaries = st.text("abcdefghjkmnpqrstuvwyzABCDEFGHJKMNPQRSTUVWYZ123456789", min_size=8, max_size=24)
@@ -216,6 +220,35 @@ def test_names_that_are_no_ascii_in_every_form_that_they_are_written_in():
         "zoë & josé",
     ):
         assert b"jos" not in clean(f"<{written}>".encode(), words=(name,)).lower()
+
+
+def test_collectors_read_a_scrubbed_recording_as_they_read_the_raw_one():
+    samples = sorted((ROOT / "tests" / "data" / "host" / "macmon").glob("*.ndjson"))
+    assert samples
+    for sample in samples:
+        lines = sample.read_bytes().splitlines()
+        assert [parse_sample(clean(line)) for line in lines] == [parse_sample(x) for x in lines]
+    table = (
+        b"======================================================================\n"
+        b"Alice Trainer [4242]: 64-bit    Footprint: 5 MB (16384 bytes per page)\n"
+        b"======================================================================\n\n"
+        b"  Dirty      (Swapped)   Clean  Reclaimable    Regions    Category\n"
+        b"    ---            ---     ---          ---        ---    ---\n"
+        b" 5000 B          200 B     0 B          0 B          3    IOAccelerator (graphics)\n"
+    )
+    expected = {4242: GraphicsMemory(4800, 200)}
+    assert parse_footprint(table) == expected
+    assert parse_footprint(clean(table)) == expected
+    registry = plist(
+        "<key>IOObjectClass</key><string>AGXDeviceUserClient</string>"
+        "<key>IOUserClientCreator</key><string>pid 4242, Alice Trainer</string>"
+        "<key>AppUsage</key><array><dict><key>accumulatedGPUTime</key>"
+        "<integer>18446744073709551615</integer></dict></array>"
+    )
+    (before,), (after,) = entries(registry), entries(clean(registry))
+    assert after.pop("IOUserClientCreator") == "pid 4242, p1"
+    del before["IOUserClientCreator"]
+    assert after == before
 
 
 def test_large_readings_take_a_moment_only():

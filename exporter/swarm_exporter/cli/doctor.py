@@ -55,7 +55,7 @@ def command(as_json: bool, record: Path | None, **options: Any) -> None:  # noqa
     """Say what works on this machine, what does not, and the fix.
 
     Looks at machine, tools, configuration, ports, nodes, addresses, clocks, launcher and
-    collectors; nothing is started or changed. Exits with 1 where something is broken, with 0 where
+    collectors, and changes nothing. Exits with 1 where something is broken, with 0 where
     there are warnings alone.
     """
     from swarm_exporter.doctor.check import is_broken

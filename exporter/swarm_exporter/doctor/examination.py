@@ -8,7 +8,7 @@ import os
 import platform
 import pwd
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,8 +30,10 @@ from swarm_exporter.doctor.readings import as_json, extra_readings, versions
 from swarm_exporter.doctor.record import Recording
 from swarm_exporter.doctor.scrub import Secrets
 from swarm_exporter.doctor.tools import check_tools
+from swarm_exporter.errors import ConfigError
 from swarm_exporter.host.collector import Collector, Look, Members
 from swarm_exporter.launcher.control import Launcher
+from swarm_exporter.launcher.nodes import read_env_file
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 
 #: Words of a person's own settings that are shorter are no secret, and stand everywhere.
@@ -127,7 +129,10 @@ def known_secrets(config: Config, cwd: Path) -> Secrets:
         texts += [str(node.folder or ""), str(node.identity_file or ""), node.peer_id or ""]
         words.append(urlsplit(node.api).hostname or "")
     for launch in (config.launcher.launch, *config.launcher.nodes.values()):
-        given: Mapping[str, str] = {**launch.env, **launch.answers}
+        given: dict[str, str] = {**launch.env, **launch.answers}
+        if launch.env_file is not None:
+            with contextlib.suppress(ConfigError):
+                given |= read_env_file(launch.env_file)
         texts += [value for value in given.values() if len(value) >= _SHORTEST_SECRET]
     real = [os.path.realpath(text) for text in texts if text.startswith("/")]
     # "/" and the like are no secret, and stand everywhere.
