@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from swarm_exporter.cli.options import flags_from, serve_options
-from swarm_exporter.config import Config, load_config, values
+from swarm_exporter.config import Config, Flags, load_config
 from swarm_exporter.errors import ConfigError, FlagError
 from swarm_exporter.logs import configure_logging
 
@@ -89,12 +89,16 @@ def command(as_json: bool, record: Path | None, **options: Any) -> None:  # noqa
 
 def _config(options: dict[str, Any]) -> tuple[Config, str]:
     """Return the configuration, or what holds without one and why it cannot be used."""
+    flags = flags_from(options)
     try:
-        return load_config(flags_from(options), os.environ, Path.cwd()), ""
+        return load_config(flags, os.environ, Path.cwd()), ""
     except FlagError:
         raise
     except ConfigError as error:
-        return Config(nodes=(), state_dir=values.state_dir(os.environ)), str(error)
+        # Where the state is, is told apart from what may be wrong.
+        state_dir = flags.state_dir or os.environ.get("SWARM_STATE_DIR") or None
+        others = {k: v for k, v in os.environ.items() if not k.startswith("SWARM_")}
+        return load_config(Flags(state_dir=state_dir), others, Path.cwd()), str(error)
 
 
 def _examination(config: Config, problem: str) -> Examination:

@@ -42,14 +42,20 @@ _LINUX_FILES = (
     "sys/class/hwmon/hwmon*/*_label",
     "sys/class/hwmon/hwmon*/*_input",
     "sys/class/hwmon/hwmon*/*_average",
+    "sys/block/*/stat",
+    "sys/devices/cpu_*/cpus",
     "sys/class/drm/card[0-9]*/device/vendor",
+    "sys/class/drm/card[0-9]*/device/product_name",
     "sys/class/drm/card[0-9]*/device/device",
     "sys/class/drm/card[0-9]*/device/gpu_busy_percent",
     "sys/class/drm/card[0-9]*/device/mem_busy_percent",
     "sys/class/drm/card[0-9]*/device/mem_info_*",
     "sys/class/drm/card[0-9]*/device/pp_dpm_*",
+    "sys/class/drm/card[0-9]*/device/hwmon/hwmon*/*_label",
     "sys/class/drm/card[0-9]*/device/hwmon/hwmon*/*_input",
     "sys/class/drm/card[0-9]*/device/hwmon/hwmon*/*_average",
+    "sys/class/drm/card[0-9]*/device/hwmon/hwmon*/*_cap",
+    "sys/class/kfd/kfd/topology/nodes/*/gpu_id",
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq",
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq",
 )
@@ -117,6 +123,7 @@ def _linux_paths(root: Path, pids: Iterable[int]) -> Iterator[Path]:
         folder = root / "proc" / str(pid)
         for name in _OF_A_PROCESS:
             yield folder / name
+        yield from sorted((root / "sys/class/kfd/kfd/proc" / str(pid)).glob("vram_*"))
         with contextlib.suppress(OSError):
             # Other files than a GPU's tell what a process has open.
             yield from (p for p in sorted((folder / "fdinfo").iterdir()) if _is_gpus(p))
