@@ -31,9 +31,13 @@ class Given:
     def __init__(self) -> None:
         self.trees: dict[str, Tree] = {}
         self.usages: dict[int, Usage] = {}
+        self.away: set[int] = set()
 
     def look(self, _):
         return self.trees
+
+    def lives(self, key):
+        return key[0] in self.away
 
     def is_watched(self, _, name):
         return name == "watched"
@@ -119,6 +123,20 @@ def test_a_restarted_node_does_not_go_backwards(given, collector):
     given.give("1", (20, usage(1.0, reaped_disk_written=2)))
     again = read(collector, 30.0)[0]["1"]
     assert (again.cpu_seconds, again.disk_written) == (301.0, 52)
+
+
+def test_the_script_around_a_trainer_that_was_away_counts_the_dead_trainer_once(given, collector):
+    trainer = Row(pid=11, parent=10, session=1, group=1, start=1.0)
+    given.give("1", (10, usage(3.0)))
+    given.trees["1"] = Tree((*given.trees["1"].rows, trainer), 10)
+    given.usages[11] = usage(500.0)
+    assert read(collector)[0]["1"].cpu_seconds == 503.0
+    given.trees.clear()
+    given.away = {10}
+    for reading in range(1, 60):
+        assert read(collector, 15.0 * reading)[0]["1"].cpu_seconds == 503.0
+    given.give("1", (10, usage(3.0, reaped_cpu=501.0)), (12, usage(1.0)))
+    assert read(collector, 900.0)[0]["1"].cpu_seconds == 505.0
 
 
 def test_what_the_platform_lacks_is_absent_and_not_zero(given, collector):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -69,7 +69,7 @@ class Processes(Collector):
                 continue
             account = self._accounts.setdefault(name, _Account())
             usages = list(_usages(tree, read)) if tree is not None else []
-            nodes[name] = account.take(tree, usages, look)
+            nodes[name] = account.take(tree, usages, look, self._trees.lives)
             refused |= any(usage.open_fds is None for _, usage in usages)
         running = sum(usage.count > 0 for usage in nodes.values())
         count = sum(usage.count for usage in nodes.values())
@@ -78,6 +78,14 @@ class Processes(Collector):
             (Reason.PERMISSION,) if refused else (),
             f"{count} processes of {running} nodes",
         )
+
+
+class _Family(msgspec.Struct, frozen=True):
+    """One reading of a tree, and what `TreeCounter` has to know of its processes."""
+
+    usages: Mapping[Key, Usage]
+    parents: Mapping[Key, Key]
+    living: Collection[Key]
 
 
 class _Account:
@@ -90,12 +98,24 @@ class _Account:
         self._disk_written = TreeCounter()
         self._energy = TreeCounter()
         self._had: set[TreeCounter] = set()
+        #: Processes of the newest reading, and earlier ones that are still there.
+        self._known: set[Key] = set()
         self._root: tuple[Key, float] | None = None
         self._before: tuple[float, float] | None = None
 
-    def take(self, tree: Tree | None, usages: list[tuple[Row, Usage]], look: Look) -> NodeUsage:
-        """Take in one reading of the node's processes; return what is known of it now."""
-        cpu = self._count(self._cpu, usages, lambda u: u.cpu, lambda u: u.reaped_cpu)
+    def take(
+        self,
+        tree: Tree | None,
+        usages: list[tuple[Row, Usage]],
+        look: Look,
+        lives: Callable[[Key], bool],
+    ) -> NodeUsage:
+        """Take in one reading of the node's processes; return what is known of it now.
+
+        `lives` tells whether a process that is in the tree no more is still there.
+        """
+        family = self._family(tree, usages, lives)
+        cpu = self._count(self._cpu, family, lambda u: u.cpu, lambda u: u.reaped_cpu)
         living = [(row, usage) for row, usage in usages if not row.zombie]
         return NodeUsage(
             count=len(living),
@@ -105,35 +125,54 @@ class _Account:
             started=self._started(tree, look.now),
             cpu_seconds=cpu,
             performance_cpu_seconds=self._count(
-                self._performance_cpu, usages, lambda u: u.performance_cpu, _nothing
+                self._performance_cpu, family, lambda u: u.performance_cpu, _nothing
             ),
             disk_read=self._count(
-                self._disk_read, usages, lambda u: u.disk_read, lambda u: u.reaped_disk_read
+                self._disk_read, family, lambda u: u.disk_read, lambda u: u.reaped_disk_read
             ),
             disk_written=self._count(
                 self._disk_written,
-                usages,
+                family,
                 lambda u: u.disk_written,
                 lambda u: u.reaped_disk_written,
             ),
-            energy_joules=self._count(self._energy, usages, lambda u: u.energy, _nothing),
+            energy_joules=self._count(self._energy, family, lambda u: u.energy, _nothing),
             cores=self._cores(cpu, look.monotonic),
         )
+
+    def _family(
+        self,
+        tree: Tree | None,
+        usages: Iterable[tuple[Row, Usage]],
+        lives: Callable[[Key], bool],
+    ) -> _Family:
+        """Return a reading with the ties of its processes.
+
+        The script around a trainer is no node's between two trainers, and waits for the first: it
+        is remembered while it lives.
+        """
+        rows = tree.rows if tree is not None else ()
+        keys = {row.pid: (row.pid, row.start) for row in rows}
+        parents = {keys[row.pid]: keys[row.parent] for row in rows if row.parent in keys}
+        figures = {keys[row.pid]: usage for row, usage in usages}
+        away = {key for key in self._known.difference(keys.values()) if lives(key)}
+        self._known = away | figures.keys()
+        return _Family(figures, parents, self._known)
 
     def _count(
         self,
         counter: TreeCounter,
-        usages: Iterable[tuple[Row, Usage]],
+        family: _Family,
         own: Callable[[Usage], float | None],
         reaped: Callable[[Usage], float | None],
     ) -> float | None:
         """Return the counter after this reading; None where its figure was never there."""
         figures = {}
-        for row, usage in usages:
+        for key, usage in family.usages.items():
             used, returned = own(usage), reaped(usage)
             if used is not None or returned is not None:
-                figures[row.pid, row.start] = (used or 0.0, returned or 0.0)
-        counter.add(figures)
+                figures[key] = (used or 0.0, returned or 0.0)
+        counter.add(figures, family.parents, family.living)
         if figures:
             self._had.add(counter)
         return counter.total if counter in self._had else None

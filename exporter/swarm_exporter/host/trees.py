@@ -72,6 +72,12 @@ class NodeTrees:
             for name, tree in self.look(config).items()
         }
 
+    def lives(self, key: tuple[int, float]) -> bool:
+        """Tell whether a process, by pid and start, was there at the newest look; zombies too."""
+        with self._lock:
+            row = self._table.get(key[0])
+        return row is not None and row.start == key[1]
+
     def is_watched(self, config: Config, name: str) -> bool:
         """Tell whether it would be seen if a node ran: its folder is known."""
         node = next((node for node in config.nodes if node.name == name), None)
