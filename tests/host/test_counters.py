@@ -176,6 +176,14 @@ def test_a_shell_between_script_and_trainer_may_end_while_the_script_is_away():
     assert counter.total == 501.5
 
 
+def test_a_script_that_comes_into_the_tree_late_has_given_back_what_was_counted():
+    counter = TreeCounter()
+    counter.add({TRAINER: (500.0, 0.0)}, PARENTS, living=[SCRIPT])
+    counter.add({}, {}, living=[SCRIPT])
+    counter.add({SCRIPT: (1.0, 507.0), (4, 9.0): (2.0, 0.0)}, {(4, 9.0): SCRIPT})
+    assert counter.total == 510.0
+
+
 def test_a_zombie_without_figures_that_nobody_waits_for_yet_is_not_counted_again():
     counter = TreeCounter()
     counter.add({SCRIPT: (1.0, 0.0), TRAINER: (500.0, 0.0)}, PARENTS)

@@ -31,13 +31,14 @@ class Given:
     def __init__(self) -> None:
         self.trees: dict[str, Tree] = {}
         self.usages: dict[int, Usage] = {}
-        self.away: set[int] = set()
+        self.away: tuple[Row, ...] = ()
 
     def look(self, _):
         return self.trees
 
-    def lives(self, key):
-        return key[0] in self.away
+    def row(self, pid):
+        rows = (*self.away, *(row for tree in self.trees.values() for row in tree.rows))
+        return next((row for row in rows if row.pid == pid), None)
 
     def is_watched(self, _, name):
         return name == "watched"
@@ -125,16 +126,20 @@ def test_a_restarted_node_does_not_go_backwards(given, collector):
     assert (again.cpu_seconds, again.disk_written) == (301.0, 52)
 
 
-def test_the_script_around_a_trainer_that_was_away_counts_the_dead_trainer_once(given, collector):
-    trainer = Row(pid=11, parent=10, session=1, group=1, start=1.0)
-    given.give("1", (10, usage(3.0)))
-    given.trees["1"] = Tree((*given.trees["1"].rows, trainer), 10)
-    given.usages[11] = usage(500.0)
-    assert read(collector)[0]["1"].cpu_seconds == 503.0
+@pytest.mark.parametrize("was_in_the_tree", [True, False])
+def test_a_script_that_was_away_counts_its_dead_trainer_once(given, collector, was_in_the_tree):
+    script, trainer = (
+        Row(pid=pid, parent=pid - 1, session=1, group=1, start=1.0) for pid in (10, 11)
+    )
+    given.usages = {10: usage(3.0), 11: usage(500.0)}
+    rows = (script, trainer) if was_in_the_tree else (trainer,)
+    given.trees["1"] = Tree(rows, rows[0].pid)
+    given.away = (script,)
+    first = read(collector)[0]["1"].cpu_seconds
+    assert first == (503.0 if was_in_the_tree else 500.0)
     given.trees.clear()
-    given.away = {10}
     for reading in range(1, 60):
-        assert read(collector, 15.0 * reading)[0]["1"].cpu_seconds == 503.0
+        assert read(collector, 15.0 * reading)[0]["1"].cpu_seconds == first
     given.give("1", (10, usage(3.0, reaped_cpu=501.0)), (12, usage(1.0)))
     assert read(collector, 900.0)[0]["1"].cpu_seconds == 505.0
 

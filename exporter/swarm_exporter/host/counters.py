@@ -15,8 +15,8 @@ _REMEMBERED_READINGS = 20
 class _Seen(msgspec.Struct):
     own: float
     reaped: float
-    #: Its parent, where that is in the tree too.
-    parent: Key | None
+    #: Its nearest ancestor that was there: what it used returns to that one.
+    heir: Key | None
     missed: int = 0
 
 
@@ -26,6 +26,10 @@ class _Owed(msgspec.Struct):
     #: Of those that went before this reading of the parent, and of those that went since.
     before: float = 0.0
     now: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.before + self.now
 
 
 class TreeCounter:
@@ -51,55 +55,49 @@ class TreeCounter:
     ) -> None:
         """Take in one reading: by process, what it used itself and what its dead children did.
 
-        `parents` has the parent of each process whose parent is in the tree too. `living` are
-        processes that are still there, though without a figure now: zombies, or one that is not
-        in the tree for a while.
+        `parents` has the parent of each, in the tree or above it. `living` are processes that are
+        still there, though without a figure now: zombies, and what is not in the tree now.
 
         Parents were read before their children. A process that is seen for the first time counts
         from its own beginning. A figure that a kernel does not split stands in the second place.
         """
-        used, returned = self._grown(figures, parents)
-        self._miss(figures, living)
-        self.total += used + returned - self._counted_before(returned, figures)
-
-    def _grown(
-        self, figures: Mapping[Key, tuple[float, float]], parents: Mapping[Key, Key]
-    ) -> tuple[float, float]:
-        """Return what the processes have used since they were last seen, and what came back."""
         used = returned = 0.0
         for key, (own, reaped) in figures.items():
             seen = self._seen.get(key)
             if seen is None:
-                # The dead children of a new process were never seen either.
-                used += own + reaped
+                # Its dead children were never seen either, unless it comes into the tree late.
+                used += own + max(reaped - self._owed.pop(key, _Owed()).total, 0.0)
                 seen = _Seen(own, reaped, None)
             used += max(own - seen.own, 0.0)
             returned += max(reaped - seen.reaped, 0.0)
-            self._seen[key] = _Seen(max(own, seen.own), max(reaped, seen.reaped), parents.get(key))
-        return used, returned
+            heir = parents.get(key)
+            while heir is not None and heir not in figures and heir not in living:
+                heir = parents.get(heir)
+            self._seen[key] = _Seen(max(own, seen.own), max(reaped, seen.reaped), heir)
+        self._miss(figures, living)
+        self.total += used + returned - self._counted_before(returned, figures, living)
 
     def _miss(self, figures: Collection[Key], living: Collection[Key]) -> None:
         """Note what the parents of processes that have gone owe."""
         dead = {key for key in self._seen if key not in figures and key not in living}
         for key in dead:
             seen = self._seen[key]
-            amount = seen.own + seen.reaped if seen.missed == 0 else 0.0
-            owed = self._owed.pop(key, None)
-            if owed is not None:
-                amount += owed.before + owed.now
-            # A parent that has gone with its child has handed on what that had used.
-            heir = seen.parent
+            amount = self._owed.pop(key, _Owed()).total
+            if seen.missed == 0:
+                amount += seen.own + seen.reaped
+            heir = seen.heir
             while heir in dead:
-                heir = self._seen[heir].parent
-            # Where no parent is known, nothing comes back.
-            if amount and heir in self._seen:
+                heir = self._seen[heir].heir
+            if amount and heir is not None and (heir in figures or heir in living):
                 self._owed.setdefault(heir, _Owed()).now += amount
             seen.missed += 1
         for key in dead:
             if self._seen[key].missed > _REMEMBERED_READINGS:
                 del self._seen[key]
 
-    def _counted_before(self, returned: float, figures: Collection[Key]) -> float:
+    def _counted_before(
+        self, returned: float, figures: Collection[Key], living: Collection[Key]
+    ) -> float:
         """Return how much of what came back was counted while its processes lived.
 
         A parent that was read before its child ended shows it one reading later; what it does not
@@ -113,5 +111,9 @@ class TreeCounter:
             known = min(left, owed.now)
             left -= known
             owed.before, owed.now = owed.now - known, 0.0
-        self._owed = {key: owed for key, owed in self._owed.items() if owed.before or owed.now}
+        self._owed = {
+            key: owed
+            for key, owed in self._owed.items()
+            if owed.total and (key in figures or key in living)
+        }
         return returned - left

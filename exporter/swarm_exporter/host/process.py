@@ -69,7 +69,7 @@ class Processes(Collector):
                 continue
             account = self._accounts.setdefault(name, _Account())
             usages = list(_usages(tree, read)) if tree is not None else []
-            nodes[name] = account.take(tree, usages, look, self._trees.lives)
+            nodes[name] = account.take(tree, usages, look, self._trees.row)
             refused |= any(usage.open_fds is None for _, usage in usages)
         running = sum(usage.count > 0 for usage in nodes.values())
         count = sum(usage.count for usage in nodes.values())
@@ -108,13 +108,13 @@ class _Account:
         tree: Tree | None,
         usages: list[tuple[Row, Usage]],
         look: Look,
-        lives: Callable[[Key], bool],
+        now: Callable[[int], Row | None],
     ) -> NodeUsage:
         """Take in one reading of the node's processes; return what is known of it now.
 
-        `lives` tells whether a process that is in the tree no more is still there.
+        `now` tells of any process of the machine, by its pid.
         """
-        family = self._family(tree, usages, lives)
+        family = self._family(tree, usages, now)
         cpu = self._count(self._cpu, family, lambda u: u.cpu, lambda u: u.reaped_cpu)
         living = [(row, usage) for row, usage in usages if not row.zombie]
         return NodeUsage(
@@ -144,7 +144,7 @@ class _Account:
         self,
         tree: Tree | None,
         usages: Iterable[tuple[Row, Usage]],
-        lives: Callable[[Key], bool],
+        now: Callable[[int], Row | None],
     ) -> _Family:
         """Return a reading with the ties of its processes.
 
@@ -152,11 +152,11 @@ class _Account:
         is remembered while it lives.
         """
         rows = tree.rows if tree is not None else ()
-        keys = {row.pid: (row.pid, row.start) for row in rows}
-        parents = {keys[row.pid]: keys[row.parent] for row in rows if row.parent in keys}
-        figures = {keys[row.pid]: usage for row, usage in usages}
-        away = {key for key in self._known.difference(keys.values()) if lives(key)}
-        self._known = away | figures.keys()
+        parents = {_key(row): _key(up) for row in rows if (up := now(row.parent)) is not None}
+        figures = {_key(row): usage for row, usage in usages}
+        away = self._known.union(parents.values()).difference(_key(row) for row in rows)
+        there = {key for key in away if (seen := now(key[0])) is not None and _key(seen) == key}
+        self._known = there | figures.keys()
         return _Family(figures, parents, self._known)
 
     def _count(
@@ -207,6 +207,10 @@ def _sum(figures: Iterable[float | None]) -> Any:  # noqa: ANN401 - of the figur
             return None
         total = figure if total is None else total + figure
     return total
+
+
+def _key(row: Row) -> Key:
+    return row.pid, row.start
 
 
 def _nothing(_: Usage) -> None:

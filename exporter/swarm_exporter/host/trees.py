@@ -72,11 +72,10 @@ class NodeTrees:
             for name, tree in self.look(config).items()
         }
 
-    def lives(self, key: tuple[int, float]) -> bool:
-        """Tell whether a process, by pid and start, was there at the newest look; zombies too."""
+    def row(self, pid: int) -> Row | None:
+        """Return a process of the newest look, whosever it is; zombies too."""
         with self._lock:
-            row = self._table.get(key[0])
-        return row is not None and row.start == key[1]
+            return self._table.get(pid)
 
     def is_watched(self, config: Config, name: str) -> bool:
         """Tell whether it would be seen if a node ran: its folder is known."""
