@@ -33,8 +33,11 @@ def read_usage(row: Row, proc: str = _PROC) -> Usage:
 
 
 def _open_fds(proc: str, pid: int) -> int | None:
+    """Return how many files are open. Raises ProcessLookupError where it has ended meanwhile."""
     try:
         return len(os.listdir(f"{proc}/{pid}/fd"))  # noqa: PTH208 - for speed
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessLookupError(pid) from None
     except OSError:
         return None
 
