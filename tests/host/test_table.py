@@ -69,6 +69,7 @@ def test_a_name_may_hold_any_character(tmp_path, name):
         group=41,
         session=42,
         start=12345.0,
+        name=name.encode(),
         cpu=150 / ticks,
         reaped_cpu=30 / ticks,
         threads=7,
@@ -145,6 +146,31 @@ def test_what_is_known_of_a_process_is_read_once_it_has_settled(monkeypatch):
     other = Row(pid=3, parent=1, session=3, group=3, start=500.0)
     known.look(table(other))
     assert reads.count(3) == 2  # the same pid, another process
+
+
+def test_a_process_that_replaces_its_program_late_is_read_anew(monkeypatch):
+    said = {5: ""}
+    monkeypatch.setattr(module, "age_of", lambda start: 1000.0 - start)
+    script, program = row(5, name=b"bash"), row(5, name=b"python")
+    signs, markers = (Known(said.__getitem__, inherited=kind) for kind in (False, True))
+    for known in (signs, markers):
+        said[5] = ""
+        assert known.look(table(script)) == {5: ""}
+        said[5] = "of the program"
+        assert known.look(table(script)) == {5: ""}
+        assert known.look(table(program)) == {5: "of the program"}
+        said[5] = ""
+    assert signs.look(table(script)) == {5: ""}
+    assert markers.look(table(script)) == {5: "of the program"}
+
+
+def test_what_a_young_process_does_not_inherit_is_not_final(monkeypatch):
+    said = {5: "/"}
+    monkeypatch.setattr(module, "age_of", lambda start: 2.0)
+    known = Known(said.__getitem__, inherited=False)
+    assert known.look(table(row(5))) == {5: "/"}
+    said[5] = "/node"
+    assert known.look(table(row(5))) == {5: "/node"}
 
 
 def test_of_a_zombie_nothing_is_read():

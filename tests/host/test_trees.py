@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +18,21 @@ from swarm_exporter.launcher.marker import MARKER
 
 #: What a trainer's command line looks like (RL Swarm v0.5), and who waits for a line.
 TRAINER = ["-c", "import time; time.sleep(600)", "-m", "rgym_exp.runner.swarm_launcher"]
+
+
+#: Says how many nodes another user sees, and whether the one in a folder is watched.
+STRANGER = """
+import os, sys
+from pathlib import Path
+from support import make_config, make_node
+from swarm_exporter.host.trees import NodeTrees
+folder = Path(sys.argv[1])
+config = make_config(make_node("1", folder=folder), state_dir=folder / "state")
+trees = NodeTrees(shared=0.0)
+trees.trainers({}, {})  # The other user may not be able to read this program's own files.
+os.setuid(65534)
+print(len(trees.look(config)), trees.is_watched(config, "1"))
+"""
 
 
 @pytest.fixture
@@ -135,6 +151,72 @@ def test_a_trainer_elsewhere_is_found_by_the_path_of_its_identity(tmp_path, star
     found = pids(trees, config, "1")
     assert trainer.pid in found
     assert viewer.pid not in found
+
+
+@pytest.mark.parametrize("first_has_a_file", [True, False])
+def test_two_nodes_in_one_folder_are_told_apart_by_their_identities(
+    tmp_path, started, first_has_a_file
+):
+    nodes = [
+        make_node("1", folder=tmp_path, identity_file=tmp_path / "swarm.pem"),
+        make_node("2", folder=tmp_path, identity_file=tmp_path / "second.pem"),
+    ]
+    if not first_has_a_file:
+        nodes[0] = make_node("1", folder=tmp_path)
+    config = make_config(*nodes, state_dir=tmp_path / "state")
+    first, second = (
+        started([sys.executable, *TRAINER, "--identity_path", f"{tmp_path}/{name}"], cwd=tmp_path)
+        for name in ("swarm.pem", "second.pem")
+    )
+    trees = NodeTrees(shared=0.0)
+    eventually(lambda: len(trees.look(config)) == 2, "both")
+    assert pids(trees, config, "1") == {first.pid}
+    assert pids(trees, config, "2") == {second.pid}
+
+
+def test_a_child_in_the_background_that_has_lost_its_parent_is_still_of_the_node(tmp_path, started):
+    config = make_config(make_node("1", folder=tmp_path), state_dir=tmp_path / "state")
+    trainer = f"{sys.executable} {' '.join(map(_quoted, TRAINER))}"
+    script = started(["bash", "-c", f"(sleep 607 &); {trainer}; true"], cwd=tmp_path)
+    trees = NodeTrees(shared=0.0)
+    eventually(lambda: len(pids(trees, config, "1")) == 3, "script, trainer and orphan")
+    os.killpg(script.pid, 9)
+
+
+def test_a_forked_twin_that_has_left_for_a_session_of_its_own_is_of_the_node(tmp_path, started):
+    config = make_config(make_node("1", folder=tmp_path), state_dir=tmp_path / "state")
+    leave = "import os, time\nif os.fork() == 0:\n os.setsid()\n if os.fork(): os._exit(0)\n"
+    code = f"{leave}time.sleep(608)"
+    trainer = started([sys.executable, "-c", code, *TRAINER[2:]], cwd=tmp_path)
+    trees = NodeTrees(shared=0.0)
+
+    def left() -> set[int]:
+        table = {row.pid: row for tree in trees.look(config).values() for row in tree.rows}
+        return {pid for pid, row in table.items() if row.session != trainer.pid and not row.zombie}
+
+    (twin,) = eventually(left, "the twin")
+    try:
+        assert trees.look(config)["1"].root == trainer.pid
+    finally:
+        psutil.Process(twin).kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as /proc refuses")
+def test_a_node_is_unknown_where_a_trainer_may_not_be_asked_for_its_folder(tmp_path, started):
+    config = make_config(make_node("1", folder=tmp_path), state_dir=tmp_path / "state")
+    started([sys.executable, *TRAINER], cwd=tmp_path)
+    trees = NodeTrees(shared=0.0)
+    eventually(lambda: pids(trees, config, "1"), "the node")
+    assert trees.is_watched(config, "1")
+    said = subprocess.run(
+        [sys.executable, "-c", STRANGER, str(tmp_path)],
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.split() == ["0", "False"]
 
 
 def test_who_asks_at_once_shares_one_look():

@@ -34,6 +34,8 @@ class Row(msgspec.Struct, frozen=True):
     #: Tells it from a later process with the same pid. Linux: clock ticks since the boot, which
     #: no change of the clock touches; macOS: Unix seconds.
     start: float
+    #: Of its program, cut by the kernel. It changes with the program (execve(2)).
+    name: bytes | str = ""
     zombie: bool = False
     #: Processor seconds of its own, and those of its children that have ended and been waited for.
     cpu: float | None = None
@@ -122,10 +124,15 @@ class Known:
     #: A process this old has replaced itself by the command it was started for; seconds.
     _SETTLED_SECONDS = 30.0
 
-    def __init__(self, read: Callable[[int], str]) -> None:
-        """Read by `read`, which gets a pid and returns "" where it cannot tell."""
+    def __init__(self, read: Callable[[int], str], *, inherited: bool = True) -> None:
+        """Read by `read`, which gets a pid and returns "" where it cannot tell.
+
+        What is inherited stays with a process that replaces its program; other things are read
+        anew then.
+        """
         self._read = read
-        self._kept: dict[tuple[int, float], str] = {}
+        self._inherited = inherited
+        self._kept: dict[tuple[int, float], tuple[bytes | str, str]] = {}
 
     def look(self, table: Table) -> dict[int, str]:
         """Return what is known of every process; zombies have nothing to read."""
@@ -134,11 +141,11 @@ class Known:
             if row.zombie:
                 continue
             key = (row.pid, row.start)
-            value = self._kept.get(key)
-            if value is None:
+            name, value = self._kept.get(key, (row.name, None))
+            if value is None or (name != row.name and not (value and self._inherited)):
                 value = self._read(row.pid)
-            if value or age_of(row.start) > self._SETTLED_SECONDS:
-                kept[key] = value
+            if (value and self._inherited) or age_of(row.start) > self._SETTLED_SECONDS:
+                kept[key] = row.name, value
             result[row.pid] = value
         self._kept = kept
         return result
@@ -162,7 +169,8 @@ def _linux_row(proc: str, pid: int) -> Row | None:
     except OSError:
         return None
     # The name is in parentheses and may hold any character, parentheses too.
-    fields = line[line.rfind(b")") + 2 :].split()
+    end_of_name = line.rfind(b")")
+    fields = line[end_of_name + 2 :].split()
     if len(fields) < 22:
         return None
     return Row(
@@ -171,6 +179,7 @@ def _linux_row(proc: str, pid: int) -> Row | None:
         group=int(fields[2]),
         session=int(fields[3]),
         start=float(fields[19]),
+        name=line[line.find(b"(") + 1 : end_of_name],
         zombie=fields[0] in (b"Z", b"X"),
         cpu=(int(fields[11]) + int(fields[12])) / _TICKS,
         reaped_cpu=(int(fields[13]) + int(fields[14])) / _TICKS,
@@ -193,6 +202,7 @@ def _psutil_row(process: psutil.Process) -> Row:
             session=_id_of(os.getsid, process.pid),
             group=_id_of(os.getpgid, process.pid),
             start=process.create_time(),
+            name=process.name(),
             zombie=process.status() == psutil.STATUS_ZOMBIE,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +78,14 @@ class NodeTrees:
             return self._table.get(pid)
 
     def is_watched(self, config: Config, name: str) -> bool:
-        """Tell whether it would be seen if a node ran: its folder is known."""
+        """Tell whether it would be seen if a node ran: its folder is known, and may be compared."""
         node = next((node for node in config.nodes if node.name == name), None)
         if node is None:
             return False
         files = LauncherFiles(config.state_dir).node(name)
-        return node.folder is not None or _launched_from(files) is not None
+        if node.folder is None and _launched_from(files) is None:
+            return False
+        return not self._trainers.some_are_hidden
 
     def trainers(
         self, folders: Mapping[str, Path], identities: Mapping[str, Path]
@@ -149,7 +151,8 @@ def around_trainers(
 ) -> dict[str, Tree]:
     """Return the tree of each node whose trainer was found: from the script around it down.
 
-    `folders` are real paths.
+    What that script leads, as a group of processes or a session, is of the node too: a child that
+    has lost its parent. `folders` are real paths.
     """
     lineages = {name: lineage(t.pid, table) for name, t in trainers.items()}
     trees = {}
@@ -160,7 +163,8 @@ def around_trainers(
             if pid in others or not _is_script_of(pid, root, folders.get(name), table):
                 break
             root = pid
-        found = _descendants(root, children)
+        led = {row.pid for row in table.values() if root in (row.group, row.session)} - others
+        found = _descendants({root, *led, *trainers[name].companions}, children)
         trees[name] = Tree(_parents_first(found, table, children), root)
     return trees
 
@@ -199,9 +203,9 @@ def _runner_of(root: int, table: Table) -> set[int]:
     return {parent} & table.keys() if RUNNER in _ask(parent, command_line) else set()
 
 
-def _descendants(root: int, children: Mapping[int, list[int]]) -> set[int]:
+def _descendants(roots: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
     found: set[int] = set()
-    queue = [root]
+    queue = list(roots)
     while queue:
         pid = queue.pop()
         if pid not in found:

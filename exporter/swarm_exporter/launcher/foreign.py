@@ -36,6 +36,9 @@ class ForeignTrainer(msgspec.Struct, frozen=True):
     #: When it was started, Unix seconds.
     started: float
     profile: str
+    #: What else is of the same node by its own command line, wherever it descends from: a forked
+    #: twin that has left, or the p2pd of a trainer that has ended.
+    companions: tuple[int, ...] = ()
 
 
 class Trainers:
@@ -46,7 +49,9 @@ class Trainers:
         self.real_paths = RealPaths()
         self._patterns = patterns
         self._compiled: list[tuple[str, re.Pattern[str]]] = []
-        self._signs = Known(self._sign)
+        self._signs = Known(self._sign, inherited=False)
+        #: Whether some trainer may be anybody's: its folder may not be read (another user's).
+        self.some_are_hidden = False
         #: Worked out once for each process: the clock may be set later.
         self._started: dict[tuple[int, float], float] = {}
 
@@ -58,30 +63,66 @@ class Trainers:
     ) -> dict[str, ForeignTrainer]:
         """Return the trainer of each node that has one, by the keys of `folders`, `identities`.
 
-        Of a trainer and its forked twin, with the same command line, the older counts.
+        The identity that a trainer was given tells more than its folder, in which several nodes
+        may run. Of a trainer and its forked twin, with the same command line, the older counts.
         """
-        real = self.real_paths.of
-        by_folder = {real(folder): key for key, folder in folders.items()}
-        by_identity = {real(path): key for key, path in (identities or {}).items()}
-        for path, key in by_folder.items():
-            by_identity.setdefault(f"{path}/swarm.pem", key)
         if self._patterns is None:
             self._patterns = trainer_patterns()
         self._compiled = self._compiled or [(n, re.compile(p)) for n, p in self._patterns.items()]
         signs = {pid: sign.split(_BETWEEN) for pid, sign in self._signs.look(table).items() if sign}
+        owners = self._owners(signs, table, folders, identities or {})
         found: dict[str, Row] = {}
-        for pid, (profile, folder, identity) in signs.items():
-            owner = _owner(folder, by_folder) if profile else None
-            owner = owner or by_identity.get(real(identity) if identity else "")
-            trainer = _first_trainer(pid, signs, table)
-            if owner is not None and trainer is not None:
-                before = found.get(owner, trainer)
-                found[owner] = min(before, trainer, key=lambda row: (row.start, row.pid))
+        companions: dict[str, list[int]] = {}
+        for pid, owner in owners.items():
+            companions.setdefault(owner, []).append(pid)
+            if signs[pid][0]:
+                before = found.get(owner, table[pid])
+                found[owner] = min(before, table[pid], key=lambda row: (row.start, row.pid))
         self._forget(table)
         return {
-            key: ForeignTrainer(row.pid, self._start(row), signs[row.pid][0])
+            key: ForeignTrainer(
+                row.pid, self._start(row), signs[row.pid][0], tuple(companions[key])
+            )
             for key, row in found.items()
         }
+
+    def _owners(
+        self,
+        signs: Mapping[int, list[str]],
+        table: Table,
+        folders: Mapping[str, Path],
+        identities: Mapping[str, Path],
+    ) -> dict[int, str]:
+        """Return the node of each trainer, and of each p2pd whose trainer has ended.
+
+        What is below a trainer is a part of it.
+        """
+        real = self.real_paths.of
+        by_folder: dict[str, list[str]] = {}
+        # A node with an identity elsewhere gives way to one without, in the same folder.
+        for key in sorted(folders, key=lambda key: key in identities):
+            by_folder.setdefault(real(folders[key]), []).append(key)
+        by_identity = {real(path): key for key, path in identities.items()}
+        for path, (key, *_) in by_folder.items():
+            by_identity.setdefault(f"{path}/swarm.pem", key)
+        named: dict[int, str] = {}
+        placed: dict[int, list[str]] = {}
+        for pid, (_, folder, identity) in signs.items():
+            top = _first_trainer(pid, signs, table)
+            owner = by_identity.get(real(identity)) if identity else None
+            if owner is not None:
+                named.setdefault(top, owner)
+            keys = _owner(folder, by_folder)
+            if keys:
+                placed.setdefault(top, keys)
+        taken = set(named.values())
+        for pid, keys in placed.items():
+            named.setdefault(pid, next((key for key in keys if key not in taken), keys[0]))
+        self.some_are_hidden = any(
+            profile and not folder and _first_trainer(pid, signs, table) not in named
+            for pid, (profile, folder, _) in signs.items()
+        )
+        return named
 
     def _start(self, row: Row) -> float:
         key = (row.pid, row.start)
@@ -118,18 +159,18 @@ def trainer_patterns() -> dict[str, str]:
     return {name: profile.trainer for name, profile in profiles.items() if profile.trainer}
 
 
-def _first_trainer(pid: int, signs: Mapping[int, list[str]], table: Table) -> Row | None:
-    """Return the trainer that `pid` is or belongs to: the furthest ancestor that is one."""
+def _first_trainer(pid: int, signs: Mapping[int, list[str]], table: Table) -> int:
+    """Return the trainer that `pid` is or belongs to: the furthest ancestor that is one, if any."""
     trainers = [ancestor for ancestor in lineage(pid, table) if signs.get(ancestor, [""])[0]]
-    return table[trainers[-1]] if trainers else None
+    return trainers[-1] if trainers else pid
 
 
-def _owner(path: str, folders: Mapping[str, str]) -> str | None:
-    """Return the key of the folder that `path` is in, if any."""
+def _owner(path: str, folders: Mapping[str, list[str]]) -> list[str]:
+    """Return the keys of the folder that `path` is in, if any."""
     for candidate in _upwards(path):
         if candidate in folders:
             return folders[candidate]
-    return None
+    return []
 
 
 def _upwards(path: str) -> Iterable[str]:

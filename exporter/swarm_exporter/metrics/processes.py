@@ -84,7 +84,8 @@ METRICS = (
         _NODE,
         _of_node(lambda usage: usage.count),
         "The launcher's parent of the node is one of them. 0 where nothing runs; absent where the "
-        "node's folder is not known.",
+        "node's folder is not known, or where another user's trainer runs whose folder may not be "
+        "read.",
         BOTH,
     ),
     Metric(
