@@ -6,9 +6,9 @@ import logging
 import msgspec
 import pytest
 
-from support import make_board, make_config, make_node, make_standing
+from support import make_board, make_config, make_node, make_process, make_standing
 from swarm_exporter.errors import SwarmExporterError
-from swarm_exporter.model import Board, Condition, Identity, Reading, Stage
+from swarm_exporter.model import Board, Condition, Identity, Processes, Reading, Stage
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Target
 from swarm_exporter.state import StateFile
@@ -50,6 +50,23 @@ def test_a_failed_source_takes_its_figures_away_but_not_what_was_earned(clock):
     assert view.earnings.earned == 4.0
     assert view.sources[0].errors == {Reason.REFUSED: 1}
     assert view.verdict.condition is Condition.UNKNOWN
+
+
+def test_what_runs_of_a_node_is_unknown_once_its_source_has_failed(clock):
+    async def run():
+        node = make_node(peer_id="QmA")
+        bench = Bench(clock, node)
+        bench.target = Target("launcher", "launcher.json", (node,), 15.0)
+        shown = await bench.see(Processes({node.name: make_process()}))
+        await bench.tracker.record(
+            Target("identity", node.name, (node,), 60.0),
+            Reading(time=clock.now, duration=0.1, value=None, failure=Reason.TIMEOUT),
+        )
+        return shown, bench.tracker.snapshot(), await bench.see(failure=Reason.TIMEOUT)
+
+    shown, other_failed, failed = asyncio.run(run())
+    assert shown.nodes[0].process == other_failed.nodes[0].process == make_process()
+    assert failed.nodes[0].process is None
 
 
 def test_an_answer_that_nothing_replaces_is_not_shown_for_ever(clock):

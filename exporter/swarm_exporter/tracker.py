@@ -120,7 +120,8 @@ class Tracker:
         self._boards: dict[str, _Fresh[Board]] = {}
         #: What each collector read of this machine.
         self._host: dict[str, _Fresh[HostFacts]] = {}
-        self._processes: _Fresh[Processes] | None = None
+        #: What runs of each node, by the source that says so.
+        self._processes: dict[str, _Fresh[Processes]] = {}
         self._watches: dict[str, SwarmWatch] = {}
         self._conflicts: dict[str, tuple[str, ...]] = {}
         self._snapshot: Snapshot | None = None
@@ -184,11 +185,12 @@ class Tracker:
                 self._boards[target.key] = _Fresh(reading.value, expires)
                 learned = self._account(target, reading.value, reading.time)
             elif isinstance(reading.value, Processes):
-                self._processes = _Fresh(reading.value, expires)
+                self._processes[target.source] = _Fresh(reading.value, expires)
             elif isinstance(reading.value, HostFacts):
                 self._host[target.source] = _Fresh(reading.value, expires)
             else:
                 self._host.pop(target.source, None)
+                self._processes.pop(target.source, None)
                 self._boards.pop(target.key, None)
             if known != [self._resolved_identity(node) for node in target.nodes]:
                 self._find_conflicts()
@@ -319,8 +321,8 @@ class Tracker:
     def _build(self, now: float) -> Snapshot:
         boards_by_api = self._fresh(self._boards)
         host = self._fresh(self._host)
-        processes = self._fresh({"": self._processes} if self._processes is not None else {})
-        by_name = processes[""].value.nodes if processes else {}
+        processes = self._fresh(self._processes)
+        by_name = {k: v for each in processes.values() for k, v in each.value.nodes.items()}
         expiries = [board.expires for board in boards_by_api.values()]
         expiries += [facts.expires for facts in host.values()]
         expiries += [each.expires for each in processes.values()]
