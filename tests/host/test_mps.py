@@ -76,6 +76,21 @@ def test_a_balance_below_zero_counts_as_nothing():
     assert nodes["1"] == NodeMps(resident=5, compressed=0)
 
 
+def test_a_ledger_that_the_kernel_has_no_more_is_absent_and_not_zero():
+    names = ["phys_footprint", "graphics_footprint"]
+    darwin = Darwin(FakeLibc({os.getpid(): OWN, 10: holding(7)}, names=names))
+    collector = MpsCollector(darwin, never, lambda _: {}, platform="darwin")
+    nodes, _ = again(collector, {"1": members(10)})
+    assert nodes == {"1": NodeMps(resident=7, compressed=None)}
+
+
+def test_a_refusal_that_nobody_expected_costs_its_node_alone():
+    processes = {10: Process(fails=errno.ENOMEM), 20: holding(7)}
+    nodes, defects = read(processes, {"1": members(10), "2": members(20)})
+    assert (nodes["1"].resident, nodes["2"].resident) == (None, 7)
+    assert defects == (Reason.UNREADABLE,)
+
+
 TABLES = """\
 ======================================================================
 python3.12 [10]: 64-bit    Footprint: 5404360704 B (16384 bytes per page)

@@ -7,16 +7,17 @@ Also the watermark ratios that PyTorch was started with, from the node's environ
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import psutil
 
 from swarm_exporter.host.collector import Collector, Found, Look, Member
 from swarm_exporter.host.darwin import Darwin
-from swarm_exporter.host.footprint_tool import GraphicsMemory, read_footprint
+from swarm_exporter.host.footprint_tool import read_footprint
 from swarm_exporter.host.tool import Run, run_tool
 from swarm_exporter.model import HostFacts
 from swarm_exporter.reasons import Reason
@@ -83,44 +84,36 @@ class MpsCollector(Collector):
             self._ledgers = self._darwin.trusts_ledger()
         nodes, defects = {}, []
         for name, own in members.items():
-            memory = None
+            memory = NodeMps()
             try:
                 memory = self._by_ledger(own) if self._ledgers else self._by_tool(own)
             except PermissionError:
                 defects.append(Reason.PERMISSION)
             except SourceError as error:
                 defects.append(error.reason)
+            except OSError:
+                defects.append(Reason.UNREADABLE)
             high, low = self._ratios_of(own)
-            nodes[name] = NodeMps(
-                resident=memory.resident if memory is not None else None,
-                compressed=memory.compressed if memory is not None else None,
-                high_watermark=high,
-                low_watermark=low,
-            )
+            nodes[name] = msgspec.structs.replace(memory, high_watermark=high, low_watermark=low)
         how = "ledgers" if self._ledgers else "footprint"
         return Found(MpsMemory(nodes=nodes), tuple(defects), f"{len(nodes)} nodes, by {how}")
 
-    def _by_ledger(self, members: tuple[Member, ...]) -> GraphicsMemory | None:
-        resident = compressed = 0
-        found = False
+    def _by_ledger(self, members: tuple[Member, ...]) -> NodeMps:
+        balances = []
         for member in members:
-            try:
-                ledger = self._darwin.ledger(member.pid)
-            except ProcessLookupError:
-                continue
-            # The kernel's own arithmetic passes below zero for a moment.
-            resident += max(ledger.get(_RESIDENT, 0), 0)
-            compressed += max(ledger.get(_COMPRESSED, 0), 0)
-            found = True
-        return GraphicsMemory(resident, compressed) if found else None
+            with contextlib.suppress(ProcessLookupError):
+                balances.append(self._darwin.ledger(member.pid))
+        return NodeMps(
+            resident=_total(balances, _RESIDENT), compressed=_total(balances, _COMPRESSED)
+        )
 
-    def _by_tool(self, members: tuple[Member, ...]) -> GraphicsMemory | None:
+    def _by_tool(self, members: tuple[Member, ...]) -> NodeMps:
         found = read_footprint(self._run, [member.pid for member in members])
         if not found:
             raise SourceError(Reason.MALFORMED, "footprint printed no table that is known")
-        return GraphicsMemory(
-            sum(memory.resident for memory in found.values()),
-            sum(memory.compressed for memory in found.values()),
+        return NodeMps(
+            resident=sum(memory.resident for memory in found.values()),
+            compressed=sum(memory.compressed for memory in found.values()),
         )
 
     def _ratios_of(self, members: tuple[Member, ...]) -> Ratios:
@@ -137,6 +130,13 @@ class MpsCollector(Collector):
     def _forget(self, members: Mapping[str, tuple[Member, ...]]) -> None:
         living = {(member.pid, member.start) for own in members.values() for member in own}
         self._ratios = {key: ratios for key, ratios in self._ratios.items() if key in living}
+
+
+def _total(balances: Iterable[Mapping[str, int]], name: str) -> int | None:
+    """Return the sum of a ledger over processes; None where the kernel has none of that name."""
+    # The kernel's own arithmetic passes below zero for a moment.
+    known = [max(balance[name], 0) for balance in balances if name in balance]
+    return sum(known) if known else None
 
 
 def _ratio(text: str | None) -> float | None:
