@@ -97,6 +97,33 @@ def test_a_failing_target_is_asked_less_and_less_but_not_never(clock):
     assert max(pauses) == LONGEST_BACKOFF_SECONDS
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("how", ["close", "reload"])
+def test_an_answer_that_comes_just_then_keeps_neither_the_end_nor_a_reload(clock, how, turns):
+    """`asyncio.wait_for` loses a cancellation at that moment, before Python 3.12."""
+    gate = asyncio.Event()
+
+    async def answer(_: str, number: int) -> Facts:
+        await gate.wait()
+        return GOOD
+
+    source = Scripted(answer)
+    other = make_config(make_node("2", api="http://127.0.0.1:3001"))
+
+    async def scenario(poller, tracker):
+        await clock.advance(0.1)
+        assert len(source.polls) == 1
+        gate.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        end = poller.close() if how == "close" else poller.configure(other)
+        await asyncio.wait_for(end, 5)
+        await clock.advance(60)
+
+    drive(clock, scenario, source)
+    assert [key for _, key in source.polls].count("http://127.0.0.1:3000") == 1
+
+
 def test_a_target_that_returns_is_asked_on_the_beat_again(clock):
     source = Scripted(answers(REFUSED, REFUSED, GOOD))
 

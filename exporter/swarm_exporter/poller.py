@@ -30,6 +30,8 @@ LONGEST_BACKOFF_SECONDS = 60.0
 _POLL_TIMEOUTS = 3
 #: First polls of many targets are this far apart, so that a start is no storm.
 _START_SPACING_SECONDS = 0.005
+#: What has not ended so long after it was asked to is asked again.
+_CANCEL_AGAIN_SECONDS = 0.1
 
 
 class Poller:
@@ -205,7 +207,9 @@ class _Job:
 
 
 async def _end(jobs: Iterable[_Job]) -> None:
-    tasks = [job.task for job in jobs if job.task is not None]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    pending = {job.task for job in jobs if job.task is not None}
+    while pending:
+        for task in pending:
+            task.cancel()
+        # Before Python 3.12 `wait_for` loses a cancellation that comes just as the answer does.
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)
