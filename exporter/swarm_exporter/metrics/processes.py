@@ -46,7 +46,7 @@ METRICS = (
         "The part of the processor time that was spent on performance cores.",
         _NODE,
         _of_node(lambda usage: usage.performance_cpu_seconds),
-        "macOS 13 and later. What ended between two readings is left out.",
+        "macOS 13 and later. What a process used between the last look and its end is left out.",
         MACOS,
     ),
     Metric(
@@ -121,7 +121,8 @@ METRICS = (
         "Bytes that the node's processes had read from disks.",
         _NODE,
         _of_node(lambda usage: usage.disk_read),
-        "What the page cache served is not counted.",
+        "What the page cache served is not counted. On a Mac, what a process did between the last "
+        "look and its end is left out.",
         BOTH,
     ),
     Metric(
@@ -130,7 +131,7 @@ METRICS = (
         "Bytes that the node's processes had written to disks.",
         _NODE,
         _of_node(lambda usage: usage.disk_written),
-        "",
+        "On a Mac, what a process did between the last look and its end is left out.",
         BOTH,
     ),
     Metric(
@@ -139,7 +140,8 @@ METRICS = (
         "Energy that the processor spent on the node's processes.",
         _NODE,
         _of_node(lambda usage: usage.energy_joules),
-        "The CPU alone, not the GPU; an estimate of the kernel. macOS 13 and later.",
+        "The CPU alone, not the GPU; an estimate of the kernel. What a process used between the "
+        "last look and its end is left out. macOS 13 and later.",
         MACOS,
     ),
 )
