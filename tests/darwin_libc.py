@@ -66,6 +66,8 @@ class FakeLibc:
         self.sysctls: dict[bytes, bytes] = more.get("sysctls", {})
         self.thermal: int | None = more.get("thermal", 0)
         self.template_fails = more.get("template_fails", 0)
+        #: The newest registration for notifications; None once the daemon has forgotten it.
+        self.token: int | None = 30
         self.calls: list[str] = []
         if more.get("ledger", True):
             self.ledger = _Ledger(self)
@@ -101,12 +103,18 @@ class FakeLibc:
         assert key == b"com.apple.system.thermalpressurelevel"
         if self.thermal is None:
             return 9
-        token._obj.value = 31
+        self.token = 30 + self.calls.count("notify_register_check")
+        token._obj.value = self.token
         return 0
 
     def notify_get_state(self, token, level) -> int:
-        assert token.value == 31
+        if token.value != self.token:
+            return 2
         level._obj.value = self.thermal
+        return 0
+
+    def notify_cancel(self, token) -> int:
+        self.calls.append(f"notify_cancel {token.value}")
         return 0
 
 

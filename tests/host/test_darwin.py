@@ -105,6 +105,17 @@ def test_ticks_are_as_long_as_the_kernel_says(timebase, frequency, seconds):
     assert Darwin(libc).rusage(7).cpu == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize("timebase", [(0, 0), (0, 3), (125, 0)])
+def test_ticks_of_no_known_length_are_an_error_and_no_zero(timebase):
+    libc = FakeLibc(
+        {7: Process(user_time=SECOND)},
+        timebase=timebase,
+        sysctls={b"hw.tbfrequency": struct.pack("<q", 24_000_000)},
+    )
+    with pytest.raises(OSError, match="length of a tick"):
+        Darwin(libc).rusage(7)
+
+
 @pytest.mark.parametrize("names", [NAMES, NAMES[::-1], [*NAMES, *(f"new_{n}" for n in range(90))]])
 def test_ledgers_are_found_by_their_names_wherever_they_stand(names):
     balances = {"graphics_footprint": 3 * GIB, "phys_footprint": 5 * GIB, "tkm_shared": -4096}
@@ -166,3 +177,12 @@ def test_the_thermal_pressure_is_one_of_five_levels(state, level):
     assert darwin.thermal_pressure() == darwin.thermal_pressure() == level
     if state is not None:
         assert libc.calls.count("notify_register_check") == 1
+
+
+def test_a_registration_that_is_lost_is_given_back_and_made_anew():
+    libc = FakeLibc(thermal=3)
+    darwin = Darwin(libc)
+    assert darwin.thermal_pressure() == 3
+    libc.token = None
+    assert [darwin.thermal_pressure() for _ in range(3)] == [None, 3, 3]
+    assert libc.calls == ["notify_register_check", "notify_cancel 31", "notify_register_check"]

@@ -204,8 +204,11 @@ class Darwin:
         """Return the seconds of one tick of Mach's clock."""
         if self._seconds_per_tick is None:
             base = Timebase()
-            self._libc.mach_timebase_info(ctypes.byref(base))
-            seconds = base.numer / (base.denom or 1) / _NANOSECONDS
+            failed = self._libc.mach_timebase_info(ctypes.byref(base))
+            if failed or not base.numer or not base.denom:
+                # Without it every time would be zero.
+                raise OSError(errno.EIO, "mach_timebase_info told no length of a tick")
+            seconds = base.numer / base.denom / _NANOSECONDS
             # An x86 process on Apple Silicon is told 1/1, but its ticks are those of the chip.
             frequency = self.sysctl_int("hw.tbfrequency")
             if base.numer == base.denom and frequency:
@@ -249,6 +252,9 @@ class Darwin:
             self._thermal_token = token
         level = ctypes.c_uint64()
         if call.notify_get_state(self._thermal_token, ctypes.byref(level)):
+            # Registered anew at the next reading: this one may never tell again.
+            call.notify_cancel(self._thermal_token)
+            self._thermal_token = None
             return None
         return level.value if level.value <= 4 else None
 
