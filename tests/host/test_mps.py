@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from darwin_libc import FakeLibc, Process
 from support import make_config, make_node
@@ -25,9 +28,9 @@ def holding(resident: int, compressed: int = 0) -> Process:
     return Process({NAMES[2]: resident, NAMES[0]: compressed, NAMES[1]: resident})
 
 
-def read(processes, members, run=None, environment=lambda _: {}, **libc):
+def read(processes, members, run=None, environment=lambda _: {}, runs=lambda _: True, **libc):
     darwin = Darwin(FakeLibc({os.getpid(): OWN, **processes}, names=NAMES, **libc))
-    collector = MpsCollector(darwin, run or never, environment, platform="darwin")
+    collector = MpsCollector(darwin, run or never, environment, "darwin", runs)
     assert collector.is_present()
     return again(collector, members)
 
@@ -151,6 +154,125 @@ def test_where_there_are_no_ledgers_the_tool_tells(libc):
     assert defects == ()
 
 
+def table(pid: int, resident: int, swapped: int = 0) -> str:
+    return (
+        f"python3.12 [{pid}]: 64-bit    Footprint: 1 B (16384 bytes per page)\n"
+        "  Dirty  (Swapped)      Clean  Reclaimable    Regions    Category\n"
+        f" {resident + swapped} B  {swapped} B   0 B   0 B    4    IOAccelerator (graphics)\n"
+        f" 9999 B  0 B   0 B   0 B    4    IOAccelerator\n"
+    )
+
+
+class Tool:
+    """Stands for `footprint`: prints tables of those that it is asked for and that it knows."""
+
+    def __init__(self, tables: dict[int, str], always: str = "") -> None:
+        self.tables = tables
+        self.always = always
+        self.asked: list[list[int]] = []
+
+    def __call__(self, command, timeout):
+        pids = [int(word) for word in command[5::2]]
+        assert command[4::2] == ["-p"] * len(pids)
+        self.asked.append(pids)
+        known = [self.tables[pid] for pid in pids if pid in self.tables]
+        if not known:
+            raise SourceError(Reason.TOOL_FAILED, "footprint ended with 66")
+        return (self.always + "".join(known)).encode()
+
+
+def test_the_tool_is_run_once_for_all_nodes_and_a_strangers_table_is_nobodys():
+    tool = Tool({10: table(10, 3000, 100), 20: table(20, 7)}, always=table(99, 50_000))
+    nodes, defects = read({}, {"1": members(10), "2": members(20)}, run=tool, ledger=False)
+    assert nodes == {
+        "1": NodeMps(resident=3000, compressed=100),
+        "2": NodeMps(resident=7, compressed=0),
+    }
+    assert defects == ()
+    assert tool.asked == [[10, 20]]
+
+
+def test_a_running_process_of_which_the_tool_does_not_tell_makes_its_node_unknown():
+    tool = Tool({10: table(10, 3000), 20: table(20, 7)})
+    nodes, defects = read({}, {"1": members(10, 11), "2": members(20)}, run=tool, ledger=False)
+    assert nodes == {"1": NodeMps(), "2": NodeMps(resident=7, compressed=0)}
+    assert defects == (Reason.PERMISSION,)
+
+
+def test_a_process_that_has_ended_is_not_asked_for_and_adds_nothing():
+    tool = Tool({10: table(10, 3000)})
+    nodes, defects = read(
+        {},
+        {"1": members(10, 11), "2": members(12)},
+        run=tool,
+        runs=lambda pid: pid == 10,
+        ledger=False,
+    )
+    assert nodes == {"1": NodeMps(resident=3000, compressed=0), "2": NodeMps()}
+    assert (defects, tool.asked) == ((), [[10]])
+
+
+def test_where_no_process_runs_the_tool_does_not_either():
+    nodes, defects = read({}, {"1": members(10)}, runs=lambda _: False, ledger=False)
+    assert (nodes, defects) == ({"1": NodeMps()}, ())
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_process_that_ends_while_the_tool_runs_is_no_defect(fails):
+    running = {10, 11}
+    asked = []
+
+    def run(command, timeout):
+        asked.append(command[5::2])
+        if 11 in running:
+            running.remove(11)
+            if fails:
+                raise SourceError(Reason.TOOL_FAILED, "footprint ended with 66")
+        return table(10, 3000).encode()
+
+    nodes, defects = read(
+        {}, {"1": members(10, 11)}, run=run, runs=running.__contains__, ledger=False
+    )
+    assert (nodes, defects) == ({"1": NodeMps(resident=3000, compressed=0)}, ())
+    assert asked == ([["10", "11"], ["10"]] if fails else [["10", "11"]])
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_where_every_process_ends_while_the_tool_runs_nothing_went_wrong(fails):
+    running = {10}
+
+    def run(command, timeout):
+        running.clear()
+        if fails:
+            raise SourceError(Reason.TOOL_FAILED, "footprint ended with 66")
+        return b""
+
+    nodes, defects = read({}, {"1": members(10)}, run=run, runs=running.__contains__, ledger=False)
+    assert (nodes, defects) == ({"1": NodeMps()}, ())
+
+
+BYTES = st.integers(0, 2**40)
+HELD = st.dictionaries(st.integers(100, 160), st.tuples(BYTES, BYTES), min_size=1)
+
+
+@settings(deadline=None)
+@given(held=HELD, split=st.integers(100, 160), strangers=HELD)
+def test_both_ways_tell_the_same_and_no_byte_counts_twice(held, split, strangers):
+    given_members = {
+        "1": members(*(pid for pid in held if pid < split)),
+        "2": members(*(pid for pid in held if pid >= split)),
+    }
+    tables = {pid: table(pid, *sizes) for pid, sizes in held.items()}
+    noise = "".join(table(1000 + pid, *sizes) for pid, sizes in strangers.items())
+    by_tool = read({}, given_members, run=Tool(tables, noise), ledger=False)
+    ledgers = {pid: holding(*sizes) for pid, sizes in {**strangers, **held}.items()}
+    by_ledger = read(ledgers, given_members)
+    assert by_tool == by_ledger
+    for at, figure in enumerate(("resident", "compressed")):
+        said = [getattr(node, figure) for node in by_tool[0].values()]
+        assert sum(size or 0 for size in said) == sum(sizes[at] for sizes in held.values())
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -201,6 +323,45 @@ def test_the_watermarks_are_those_the_node_was_started_with(high, low, said):
         assert (node.high_watermark, node.low_watermark) == said
     assert sorted(asked) == [10, 11]
     assert "never kept" not in repr(vars(collector))
+
+
+def test_an_environment_that_cannot_be_read_now_is_read_again():
+    answers = iter([None, {"PYTORCH_MPS_HIGH_WATERMARK_RATIO": "0.43"}])
+    darwin = Darwin(FakeLibc({os.getpid(): OWN, 10: holding(1)}, names=NAMES))
+    collector = MpsCollector(darwin, never, lambda _: next(answers), platform="darwin")
+    said = [again(collector, {"1": members(10)})[0]["1"].high_watermark for _ in range(3)]
+    assert said == [None, 0.43, 0.43]
+
+
+def test_real_processes_tell_whether_they_run_and_what_they_were_started_with():
+    darwin = Darwin(FakeLibc({os.getpid(): OWN}, names=NAMES, ledger=False))
+    asked = []
+
+    def run(command, timeout):
+        asked.append([int(word) for word in command[5::2]])
+        return "".join(table(pid, 5) for pid in asked[-1]).encode()
+
+    collector = MpsCollector(darwin, run, platform="darwin")
+    environment = {"PYTORCH_MPS_HIGH_WATERMARK_RATIO": "0.28", "PATH": os.environ["PATH"]}
+    # It says when it has replaced the copy of this process that it was.
+    child = subprocess.Popen(
+        ["/bin/sh", "-c", "echo; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    with child:
+        child.stdout.readline()
+        nodes, _ = again(collector, {"1": members(child.pid)})
+        assert nodes["1"] == NodeMps(resident=5, compressed=0, high_watermark=0.28)
+        child.stdin.close()
+        # Ended, and not waited for.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        nodes, defects = again(collector, {"1": members(child.pid)})
+        assert (nodes["1"].resident, defects) == (None, ())
+    nodes, defects = again(collector, {"1": members(child.pid)})
+    assert (nodes["1"].resident, defects) == (None, ())
+    assert asked == [[child.pid]]
 
 
 def test_elsewhere_than_on_a_mac_there_are_no_such_collectors():
