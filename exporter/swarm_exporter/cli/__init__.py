@@ -27,6 +27,7 @@ COMMANDS = {
     "logs": "Show the nodes' logs, merged.",
     "restart": "Restart nodes, at once or after their next submission.",
     "stop": "Stop nodes and everything they have started.",
+    "digest": "Say what the nodes earned in a day, and send it.",
     "demo": "Run a simulated swarm, and the exporter on it.",
     "backup": "Save identities and login data in one archive.",
     "restore": "Put a backup's identities and login data back.",

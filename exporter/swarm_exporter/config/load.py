@@ -18,8 +18,14 @@ from swarm_exporter.errors import ConfigError, FlagError
 from swarm_exporter.model import Node
 
 #: Variables of the same prefix that are no settings: upstream's own (RL Swarm v0.2 to v0.7), the
-#: address that `status` asks, and how shells complete.
-_FOREIGN = {"SWARM_UI_PORT", "SWARM_CONTRACT", "SWARM_CONTRACT_ADDRESS", "SWARM_STATUS_URL"}
+#: addresses that `status` and `digest` ask, and how shells complete.
+_FOREIGN = {
+    "SWARM_UI_PORT",
+    "SWARM_CONTRACT",
+    "SWARM_CONTRACT_ADDRESS",
+    "SWARM_STATUS_URL",
+    "SWARM_PROMETHEUS_URL",
+}
 _LISTS = ("peer_id", "nickname")
 #: What no single text gives.
 _COMPOUND = (*_LISTS, "collector")
