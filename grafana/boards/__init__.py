@@ -1,0 +1,1 @@
+"""The Grafana boards as Python; `make boards` writes their JSON."""
