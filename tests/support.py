@@ -53,14 +53,14 @@ CHROMIUM_FLAGS = [
 ]
 
 
-def eventually(look: Callable[[], T | None], what: str) -> T:
+def eventually(look: Callable[[], T | None], what: str, within: float = _WAIT_SECONDS) -> T:
     """Look again until there is something; real servers have no event to wait for."""
-    end = time.monotonic() + _WAIT_SECONDS
+    end = time.monotonic() + within
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < end, f"no {what} within {_WAIT_SECONDS:g} s"
+        assert time.monotonic() < end, f"no {what} within {within:g} s"
         time.sleep(0.05)
 
 

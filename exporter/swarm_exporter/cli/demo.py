@@ -21,6 +21,7 @@ Examples:
   swarm-exporter demo
   swarm-exporter demo --instances 6 --speed 60
   swarm-exporter demo --seed 7 --listen 127.0.0.1:10400
+  swarm-exporter demo --speed 60 --halt-after 6
 """
 
 #: The exporter looks as often as at speed 1 every 15 s, but no more often than this.
@@ -61,7 +62,15 @@ _STALL_STAGES = 3
     show_default=True,
     help="Simulated seconds per second; a stage takes 600 of them.",
 )
-def command(instances: int, listen: str, api_port: int, seed: int, speed: float) -> None:
+@click.option(
+    "--halt-after",
+    metavar="STAGES",
+    type=click.IntRange(min=1),
+    help="Let the whole swarm halt after so many stages (default: never).",
+)
+def command(
+    instances: int, listen: str, api_port: int, seed: int, speed: float, halt_after: int | None
+) -> None:
     """Run a simulated swarm and the exporter on it.
 
     The swarm speaks RL Swarm's wire formats on real ports: its peers earn by round and stage, your
@@ -71,7 +80,8 @@ def command(instances: int, listen: str, api_port: int, seed: int, speed: float)
     """
     # What fails in the simulation is meant, and stands on the page.
     configure_logging("error", "text")
-    swarm = DemoSwarm(Swarm(seed, own=instances), first_port=api_port, speed=speed, trainers=True)
+    simulated = Swarm(seed, own=instances, halt_after=halt_after)
+    swarm = DemoSwarm(simulated, first_port=api_port, speed=speed, trainers=True)
     with tempfile.TemporaryDirectory(prefix="swarm-exporter-demo-") as state_dir:
         asyncio.run(_run(swarm, listen, speed, state_dir))
 
