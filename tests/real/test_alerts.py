@@ -177,8 +177,8 @@ def watched(real_binary, tmp_path: Path) -> Iterator[Callable[..., tuple[str, In
                 ("alertmanager", alertmanager),
                 ("prometheus", prometheus),
             ):
-                # Elsewhere than the configuration is: its paths are relative to itself.
-                stack.enter_context(running(commands[name], tmp_path / f"{name}.log", cwd=ROOT))
+                # Where the configuration is: Alertmanager takes some paths as relative to there.
+                stack.enter_context(running(commands[name], tmp_path / f"{name}.log", cwd=tmp_path))
                 eventually(lambda url=address: reachable(f"http://{url}/-/ready"), name)
             return f"http://{prometheus}", inbox
 
@@ -202,16 +202,16 @@ def test_a_stalled_node_is_told_and_told_again_when_it_earns(watched):
     assert inbox.find("RewardStalled", "1", "firing") is None, "node 1 earns all the time"
 
     eventually(lambda: inbox.find("RewardStalled", "2", "resolved"), "end of it", within=60)
-    text = inbox.texts[0]["attachments"][0]["text"]
+    texts = "\n".join(message["attachments"][0]["text"] for message in inbox.texts)
     nickname = alert["annotations"]["nickname"]
     assert re.search(
         r"^WARNING: Node 2 has earned nothing for \S.* while others did\n"
         rf"RewardStalled node 2 \({nickname}\) on 127\.0\.0\.1:\d+, since 20\d\d-\S+ \d\d:\d\d UTC\n"
         r".*\bLook at the node's log .*\n"
         r"docs/runbooks/RewardStalled\.md$",
-        "\n".join(t["attachments"][0]["text"] for t in inbox.texts),
+        texts,
         re.MULTILINE,
-    ), text
+    ), texts
 
 
 def test_a_halted_swarm_is_one_message_however_many_nodes_it_has(watched):
