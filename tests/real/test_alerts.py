@@ -74,7 +74,11 @@ class Inbox:
         for message in self.messages:
             for alert in message["alerts"]:
                 labels = alert["labels"]
-                if (labels["alertname"], labels.get("node"), alert["status"]) == (name, node, status):
+                if (labels["alertname"], labels.get("node"), alert["status"]) == (
+                    name,
+                    node,
+                    status,
+                ):
                     return alert
         return None
 
@@ -86,7 +90,9 @@ def faster(text: str, speed: float) -> str:
 
 def faster_rules(document: dict[str, Any], speed: float) -> dict[str, Any]:
     """Divide every duration of a rule file."""
-    in_expression = re.compile(rf"(?<=\[){DURATION}(?=[\]:])|(?<=:){DURATION}(?=\])|(?<=offset ){DURATION}")
+    in_expression = re.compile(
+        rf"(?<=\[){DURATION}(?=[\]:])|(?<=:){DURATION}(?=\])|(?<=offset ){DURATION}"
+    )
     for group in document["groups"]:
         for holder in (group, *group["rules"]):
             for key in ("interval", "for", "keep_firing_for"):
