@@ -76,3 +76,10 @@ def test_a_member_that_may_not_be_read_makes_the_node_unknown_and_no_other():
     nodes, defects = read(members, {10: Footprint(100), 11: PermissionError(11), 12: Footprint(7)})
     assert nodes == {"2": Footprint(7)}
     assert defects == (Reason.PERMISSION,)
+
+
+def test_a_strange_refusal_costs_its_node_alone():
+    members = {"1": (Member(10, 1.0),), "2": (Member(12, 1.0),)}
+    nodes, defects = read(members, {10: OSError(5, "Input/output error"), 12: Footprint(7)})
+    assert nodes == {"2": Footprint(7)}
+    assert defects == (Reason.UNREADABLE,)

@@ -49,6 +49,10 @@ def test_a_process_of_another_user_tells_nothing():
     assert reader(fails=errno.EPERM).read(own_row()) == Usage()
 
 
+def test_a_strange_refusal_tells_nothing_either():
+    assert reader(fails=errno.EIO).read(own_row()) == Usage()
+
+
 def test_another_process_with_the_same_pid_is_none_of_the_nodes():
     with pytest.raises(ProcessLookupError):
         reader().read(own_row(start=1.0))

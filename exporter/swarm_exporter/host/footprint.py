@@ -54,8 +54,7 @@ class MemoryFootprint(Collector):
     def read(self, look: Look) -> Found:
         """Read every process of every node once; a node that cannot be read whole is absent."""
         read = self._read = self._read or platform_footprint()
-        nodes = {}
-        refused = False
+        nodes, defects = {}, []
         for name, members in look.members().items():
             total, peak, found = 0, None, False
             try:
@@ -64,14 +63,15 @@ class MemoryFootprint(Collector):
                     if one is not None:
                         total, found = total + one.size, True
                         peak = one.peak if member.root else peak
-            except PermissionError:
-                refused = True
+            except OSError as error:
+                refusal = isinstance(error, PermissionError)
+                defects.append(Reason.PERMISSION if refusal else Reason.UNREADABLE)
                 continue
             if found:
                 nodes[name] = Footprint(total, peak)
         return Found(
             Footprints(nodes=nodes),
-            (Reason.PERMISSION,) if refused else (),
+            tuple(defects),
             f"memory of {len(nodes)} nodes",
         )
 

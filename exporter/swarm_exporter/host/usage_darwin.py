@@ -39,7 +39,9 @@ class DarwinUsage:
                 disk_written=used.disk_written,
                 energy=used.energy,
             )
-        except (psutil.AccessDenied, PermissionError):
+        except ProcessLookupError:
+            raise
+        except (psutil.AccessDenied, OSError):
             return Usage()
         except psutil.Error:
             raise ProcessLookupError(row.pid) from None
