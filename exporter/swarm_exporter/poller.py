@@ -62,7 +62,7 @@ class Poller:
         self._jobs = []
         for source in self._sources:
             if all(asked is not source for asked, _ in wanted):
-                source.close()
+                await asyncio.to_thread(source.close)
         for number, (source, target) in enumerate(wanted):
             job = next((job for job in kept if job.target == target), None)
             if job is None:
@@ -82,7 +82,7 @@ class Poller:
         await _end(self._jobs)
         self._jobs = []
         for source in self._sources:
-            source.close()
+            await asyncio.to_thread(source.close)
 
 
 class _Job:

@@ -65,4 +65,4 @@ class Source(ABC):
         """Ask once. Raises SourceError with a reason where there is no answer."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to give back
-        """Give back what was taken; it may be polled again after."""
+        """Give back what was taken; it may wait, and may be polled again after."""
