@@ -58,11 +58,11 @@ class Poller:
         wanted = [(source, target) for source in self._sources for target in source.targets(config)]
         kept = [job for job in self._jobs if any(job.target == target for _, target in wanted)]
         await _end(job for job in self._jobs if job not in kept)
-        self._tracker.configure(config, [target for _, target in wanted])
-        self._jobs = []
         for source in self._sources:
             if all(asked is not source for asked, _ in wanted):
                 await asyncio.to_thread(source.close)
+        self._tracker.configure(config, [target for _, target in wanted])
+        self._jobs = []
         for number, (source, target) in enumerate(wanted):
             job = next((job for job in kept if job.target == target), None)
             if job is None:
