@@ -11,7 +11,7 @@ SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint bench boards docs pictures clean system-packages
+.PHONY: help demo install test lint bench docs pictures clean system-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,10 +39,6 @@ bench: $(SYNCED) ## Measure, and print ratios
 	$(BIN)/python bench/collection.py
 	$(BIN)/python bench/utilisation.py
 	$(BIN)/python bench/fifty_nodes.py
-
-boards: $(SYNCED) ## Write the Grafana boards' JSON from grafana/boards, in both languages
-	SWARM_BOARD_LANG=en $(BIN)/python grafana/boards/generate.py
-	SWARM_BOARD_LANG=zh $(BIN)/python grafana/boards/generate.py
 
 docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
 	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md

@@ -1,1 +1,0 @@
-"""The Grafana boards as Python; `make boards` writes their JSON."""
