@@ -11,7 +11,7 @@ SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint bench docs pictures clean system-packages
+.PHONY: help demo install test lint bench docs boards pictures clean system-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,7 @@ lint: $(SYNCED) ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@! $(BIN)/python -c 'import grafana_foundation_sdk' 2>/dev/null || $(BIN)/mypy --python-version 3.11 -p boards
 
 bench: $(SYNCED) ## Measure, and print ratios
 	$(BIN)/python bench/hung_node.py
@@ -42,6 +43,11 @@ bench: $(SYNCED) ## Measure, and print ratios
 
 docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
 	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md
+
+# The boards' SDK asks for Python 3.11. SWARM_BOARD_LANG=zh make boards: the first folder in Chinese.
+boards: $(SYNCED) ## Write grafana/dashboards from grafana/boards, and the same in Chinese
+	PYTHONPATH=grafana $(BIN)/python -m boards grafana/dashboards
+	SWARM_BOARD_LANG=zh PYTHONPATH=grafana $(BIN)/python -m boards grafana/dashboards-zh
 
 pictures: $(SYNCED) ## Draw the README's picture of the status page with Chromium
 	$(BIN)/python tests/real/pictures.py docs/
