@@ -5,11 +5,11 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import table
 
 from boards.palette import BAD, GOOD, QUIET, WATCH, thresholds
-from boards.parts import Column, Query, Sheet
+from boards.parts import Column, Query, Sheet, counted
 from boards.texts import Language
 
 _MACHINES = 'instance=~"$machine"'
-_SOURCE = "{{source}} {{node}} ({{instance}})"
+_SOURCE = "{{what}} ({{instance}})"
 
 
 def board(language: Language) -> Sheet:
@@ -101,13 +101,15 @@ def _sources(sheet: Sheet) -> table.Panel:
 
 
 def _over_time(sheet: Sheet) -> None:
-    errors = f"sum by (source, reason) (increase({_of('swarm_source_errors_total')}[$__interval]))"
+    errors = f"sum by (source, reason) ({counted(_of('swarm_source_errors_total'))})"
     sheet.add(
         sheet.bars("exporter.errors", "short", Query(errors, "{{source}}: {{reason}}"), every="5m"),
         8,
         9,
     )
-    age = f"time() - {_of('swarm_source_last_success_timestamp_seconds')}"
+    last = _of("swarm_source_last_success_timestamp_seconds")
+    # Sources of the machine have no node.
+    age = f'label_join(time() - {last}, "what", " ", "source", "node")'
     sheet.add(sheet.graph("exporter.age", "s", Query(f"topk(20, {age})", _SOURCE)), 8, 9)
     took = f"max by (source) ({_of('swarm_source_duration_seconds')})"
     sheet.add(sheet.graph("exporter.took", "s", Query(took, "{{source}}")), 8, 9)

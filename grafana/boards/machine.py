@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from boards.palette import BAD, GOOD, QUIET, WATCH, thresholds
-from boards.parts import Query, Sheet
+from boards.parts import Query, Sheet, counted
 from boards.texts import Language
 
 _MACHINE = 'instance="$machine"'
@@ -127,6 +127,8 @@ def _processors(sheet: Sheet) -> None:
         8,
     )
     busy = f"1 - sum by (cluster) ({_rate_of_idle()}) / sum by (cluster) ({total})"
+    # Without the label where all cores are alike.
+    busy = f'label_replace({busy}, "cluster", "all", "cluster", "")'
     clocks = _of("swarm_host_cpu_frequency_hertz")
     sheet.add(
         sheet.graph(
@@ -215,7 +217,7 @@ def _memory(sheet: Sheet) -> None:
         5,
         8,
     )
-    kills = f"increase({_of('swarm_host_oom_kills_total')}[$__interval])"
+    kills = counted(_of("swarm_host_oom_kills_total"))
     sheet.add(sheet.bars("machine.kills", "short", Query(kills, "killed"), every="10m"), 6, 8)
 
 
@@ -270,12 +272,11 @@ def _energy(sheet: Sheet) -> None:
     sheet.add(
         sheet.stat("machine.points_per_kwh", "short", Query(f"{earned} / ({_KWH_A_DAY})")), 4, 7
     )
-    # A price that was left empty reads as 0 behind the leading zero.
     sheet.add(
         sheet.stat(
             "machine.cost",
             "short",
-            Query(f"{_KWH_A_DAY} * 0$price > 0"),
+            Query(f"{_KWH_A_DAY} * $price > 0"),
             decimals=2,
             empty=sheet.word("set a price"),
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boards.conditions import CONDITIONS, condition_names, condition_number
 from boards.palette import BAD, GOOD, QUIET, WATCH, thresholds
-from boards.parts import Query, Sheet
+from boards.parts import Query, Sheet, counted
 from boards.texts import Language
 
 _MACHINE = 'instance="$machine"'
@@ -103,7 +103,7 @@ def _reward(sheet: Sheet) -> None:
         12,
         5,
     )
-    handed_in = f"sum by (result) (increase({_of('swarm_submissions_total')}[$__interval]))"
+    handed_in = f"sum by (result) ({counted(_of('swarm_submissions_total'))})"
     sheet.add(
         sheet.bars("node.submissions", "short", Query(handed_in, "{{result}}"), every="30m"), 12, 5
     )
@@ -156,7 +156,7 @@ def _costs(sheet: Sheet) -> None:
 
 
 def _log(sheet: Sheet) -> None:
-    errors = f"sum by (kind) (increase({_of('swarm_training_errors_total')}[$__interval]))"
+    errors = f"sum by (kind) ({counted(_of('swarm_training_errors_total'))})"
     sheet.add(sheet.bars("node.errors", "short", Query(errors, "{{kind}}"), every="10m"), 8, 8)
     sheet.add(
         sheet.graph(

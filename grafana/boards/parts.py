@@ -75,6 +75,11 @@ class Query:
     instant: bool = False
 
 
+def counted(counter: str) -> str:
+    """Return PromQL: by how much a counter rose within a bar, which is drawn where it begins."""
+    return f"increase({counter}[$__interval] offset -$__interval)"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table: a label of the rows, or one figure for each row."""

@@ -13,8 +13,8 @@ _MACHINES = 'instance=~"$machine"'
 _NODES = f'{_MACHINES},node=~"$node"'
 _BY = "instance, node"
 #: Joins the nickname to series of a node.
-NAMED = "* on (instance, job, node) group_left (nickname) swarm_node_info"
-_NODE = "{{node}} {{nickname}} ({{instance}})"
+_NICKNAME = "* on (instance, job, node) group_left (nickname) "
+_NODE = "{{who}} ({{instance}})"
 NODE_LINK = (
     "/d/swarm-node?var-datasource=${datasource}"
     '&var-machine=${__data.fields["%s"]}&var-node=${__data.fields["%s"]}&${__url_time_range}'
@@ -39,6 +39,11 @@ def board(language: Language) -> Sheet:
     sheet.row("swarm.alerts_row")
     sheet.add(_alerts(sheet), 24, 7)
     return sheet
+
+
+def _named(expr: str, names: str = "swarm_node_info") -> str:
+    """Return series of nodes with the label `who`: node and nickname, if it has one."""
+    return f'label_join({expr} {_NICKNAME}{names}, "who", " ", "node", "nickname")'
 
 
 def _strip(sheet: Sheet) -> None:
@@ -97,7 +102,7 @@ def _nodes(sheet: Sheet) -> table.Panel:
             Column("nickname", width=200),
             Column(
                 "condition",
-                condition_number(_NODES, f"{_BY}, job") + f" {NAMED}",
+                condition_number(_NODES, f"{_BY}, job") + f" {_NICKNAME}swarm_node_info",
                 width=130,
                 mapping=condition_names(sheet.language),
             ),
@@ -144,12 +149,17 @@ def _nodes(sheet: Sheet) -> table.Panel:
 
 def _rewards(sheet: Sheet) -> None:
     # A bar begins where what it shows began: hence the look ahead.
-    earned = f"(rate(swarm_reward_earned_total{{{_NODES}}}[$__interval] offset -$__interval) * %d)"
+    earned = f"rate(swarm_reward_earned_total{{{_NODES}}}[$__interval] offset -$__interval) * %d"
+    # Names as they were within the bar, one of them where a node changed its own.
+    names = (
+        "topk by (instance, job, node) (1, max by (instance, job, node, nickname) "
+        f"(last_over_time(swarm_node_info{{{_NODES}}}[$__interval] offset -$__interval)))"
+    )
     sheet.add(
         sheet.bars(
             "swarm.per_hour",
             "short",
-            Query(f"{earned % 3600} {NAMED}", _NODE),
+            Query(_named(earned % 3600, names), _NODE),
             every="1h",
         ),
         12,
@@ -159,7 +169,7 @@ def _rewards(sheet: Sheet) -> None:
         sheet.bars(
             "swarm.per_day",
             "short",
-            Query(f"{earned % 86400} {NAMED}", _NODE),
+            Query(_named(earned % 86400, names), _NODE),
             every="1d",
         ).time_from("30d"),
         12,
@@ -168,7 +178,6 @@ def _rewards(sheet: Sheet) -> None:
 
 
 def _standing(sheet: Sheet) -> None:
-    named = f"%s{{{_NODES}}} {NAMED}"
     sheet.add(
         sheet.graph(
             "swarm.against_swarm",
@@ -177,21 +186,25 @@ def _standing(sheet: Sheet) -> None:
                 f"max by (quantile) (swarm_leaderboard_reward{{{_MACHINES}}})",
                 "quantile {{quantile}}",
             ),
-            Query(named % "swarm_cumulative_reward", _NODE),
+            Query(_named(f"swarm_cumulative_reward{{{_NODES}}}"), _NODE),
             lowest=None,
         ),
         12,
         9,
     )
     sheet.add(
-        sheet.graph("swarm.rank", "none", Query(named % "swarm_rank", _NODE), lowest=1), 12, 9
+        sheet.graph(
+            "swarm.rank", "none", Query(_named(f"swarm_rank{{{_NODES}}}"), _NODE), lowest=1
+        ),
+        12,
+        9,
     )
-    percentile = f"(1 - swarm_rank{{{_NODES}}} / swarm_total_peers{{{_NODES}}}) {NAMED}"
+    percentile = _named(f"(1 - swarm_rank{{{_NODES}}} / swarm_total_peers{{{_NODES}}})")
     sheet.add(sheet.graph("swarm.ahead", "percentunit", Query(percentile, _NODE), highest=1), 12, 8)
     sheet.add(
         sheet.timeline(
             "swarm.conditions",
-            Query(f"{condition_number(_NODES, f'{_BY}, job')} {NAMED}", _NODE),
+            Query(_named(condition_number(_NODES, f"{_BY}, job")), _NODE),
             mapping=condition_names(sheet.language),
             colour=thresholds(GOOD, (len(CONDITIONS) - 8, QUIET), (len(CONDITIONS) - 5, WATCH)),
         ),

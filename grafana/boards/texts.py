@@ -157,7 +157,7 @@ _SWARM: dict[str, dict[Language, Text]] = {
     ),
     "swarm.rank": _both(
         ("Rank", "Place on the board; low is good. A gap: the node is not on the board."),
-        ("排名", "榜单名次，越小越好。缺口表示节点不在榜上。"),
+        ("排名", "榜单名次。正常：数值小且稳定。缺口表示节点不在榜上。"),
     ),
     "swarm.ahead": _both(
         (
@@ -359,12 +359,12 @@ _MACHINE: dict[str, dict[Language, Text]] = {
         (
             "Room for one more node?",
             "So many more nodes fit, as `swarm-exporter plan` reckons; it also gives the reason. "
-            "0: full. Below 0: more run than fit well.",
+            "Good: 0 or more. 0: full. Below 0: more run than fit well.",
         ),
         (
             "还能加节点吗？",
-            "按 `swarm-exporter plan` 的估算还能容纳的节点数，命令会给出理由。0：已满。小于 0："
-            "运行的多于适合的。",
+            "按 `swarm-exporter plan` 的估算还能容纳的节点数，命令会给出理由。"
+            "正常：不小于 0。0：已满。小于 0：运行的多于适合的。",
         ),
     ),
     "machine.available": _both(
