@@ -376,7 +376,7 @@ class Sheet:
         )
         for column in columns:
             panel = panel.override_by_name(self.word(column.name), self._looks(column))
-        return panel.show_header(True).no_value("–")
+        return panel.no_value("–")
 
     def _looks(self, column: Column) -> list[DynamicConfigValue]:
         """Return how a column of a table looks."""
