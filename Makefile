@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3.1
 BIN := .venv/bin
 SYNCED := .venv/.synced
 # Debian packages of the real servers that tests start.
-SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium
+SYSTEM_PACKAGES := prometheus prometheus-alertmanager victoria-metrics chromium
 
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
