@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -47,8 +47,8 @@ class Client(msgspec.Struct, frozen=True):
     id: str
     #: Bytes of the GPU's own memory that are resident; None where it does not tell.
     memory: int | None
-    #: Time of all engines, nanoseconds; None where it does not tell.
-    engines: int | None
+    #: Busy time by engine, nanoseconds; empty where it does not tell.
+    engines: Mapping[str, int]
 
 
 class AmdCollector(Collector):
@@ -60,9 +60,9 @@ class AmdCollector(Collector):
     def __init__(self, root: Path = Path("/")) -> None:
         """Read below `root`."""
         self._root = root
-        #: GPU time by node and GPU, nanoseconds; and the newest figure of each client.
+        #: GPU time by node and GPU, nanoseconds; and the highest figure of each client's engines.
         self._times: dict[tuple[str, str], int] = {}
-        self._clients: dict[tuple[str, str], int] = {}
+        self._clients: dict[tuple[str, str], dict[str, int]] = {}
         self._missed: dict[tuple[str, str], int] = {}
 
     def is_present(self) -> bool:
@@ -72,17 +72,22 @@ class AmdCollector(Collector):
     def read(self, look: Look) -> Found:
         """Read every card and the open files of every node's processes."""
         gpus = [_gpu(name, device) for name, device in self._cards()]
+        compute_ids = self._compute_ids()
+        numbers = {gpu.gpu: compute_ids.get(gpu.gpu) for gpu in gpus}
         nodes: list[NodeGpu] = []
         defects: list[Reason] = []
-        members = look.members()
+        refused: set[str] = set()
         seen: set[tuple[str, str]] = set()
-        for node, own in members.items():
+        for node, own in look.members().items():
             try:
-                nodes += self._node(node, [member.pid for member in own], gpus, seen)
+                nodes += self._node(node, [member.pid for member in own], numbers, seen)
             except PermissionError:
+                refused.add(node)
                 defects.append(Reason.PERMISSION)
-        self._forget(seen)
-        nodes += self._idle(look, nodes)
+        if not refused:
+            # What was refused may be open still.
+            self._forget(seen)
+        nodes += self._idle(look, nodes, refused)
         words = ", ".join(gpu.model or gpu.gpu for gpu in gpus) or "no GPU"
         return Found(AmdGpus(gpus=tuple(gpus), nodes=tuple(nodes)), tuple(defects), words)
 
@@ -99,7 +104,11 @@ class AmdCollector(Collector):
                 yield device.resolve().name, device
 
     def _node(
-        self, node: str, pids: Iterable[int], gpus: Iterable[Gpu], seen: set[tuple[str, str]]
+        self,
+        node: str,
+        pids: Iterable[int],
+        compute_ids: Mapping[str, str | None],
+        seen: set[tuple[str, str]],
     ) -> list[NodeGpu]:
         """Return what one node uses of each GPU. Raises PermissionError."""
         held: dict[str, list[int | None]] = {}
@@ -111,22 +120,22 @@ class AmdCollector(Collector):
                     seen.add((client.gpu, client.id))
                     by_file.setdefault(client.gpu, []).append(client.memory)
                     self._count(node, client)
-            for gpu in gpus:
-                compute = self._compute_memory(gpu.gpu, pid)
-                found = by_file.get(gpu.gpu, [])
+            for gpu, number in compute_ids.items():
+                compute = self._compute_memory(number, pid)
+                found = by_file.get(gpu, [])
                 if compute is not None:
                     # Newer kernels tell the same in both places.
-                    found = [max(compute, *(size or 0 for size in found), 0)]
-                held.setdefault(gpu.gpu, []).extend(found)
+                    found = [max(compute, sum(size or 0 for size in found))]
+                held.setdefault(gpu, []).extend(found)
         return [
             NodeGpu(node=node, gpu=gpu, memory=_sum(sizes), seconds=self._seconds(node, gpu))
             for gpu, sizes in held.items()
             if sizes
         ]
 
-    def _idle(self, look: Look, told: Iterable[NodeGpu]) -> list[NodeGpu]:
+    def _idle(self, look: Look, told: Iterable[NodeGpu], refused: Container[str]) -> list[NodeGpu]:
         """Return the counters of nodes that have no GPU open now; they stay."""
-        names = {node.name for node in look.config.nodes}
+        names = {node.name for node in look.config.nodes if node.name not in refused}
         active = {(share.node, share.gpu) for share in told}
         return [
             NodeGpu(node=node, gpu=gpu, seconds=self._seconds(node, gpu))
@@ -144,24 +153,38 @@ class AmdCollector(Collector):
                 del self._clients[key]
 
     def _count(self, node: str, client: Client) -> None:
-        if client.engines is None:
+        """Add by how much each engine's time grew.
+
+        A driver may step back for a while, and catches up: the highest figure stands until then.
+        """
+        if not client.engines:
             return
-        before = self._clients.get((client.gpu, client.id), 0)
-        grown = client.engines - before if client.engines >= before else client.engines
+        highest = self._clients.setdefault((client.gpu, client.id), {})
+        grown = 0
+        for engine, time in client.engines.items():
+            before = highest.get(engine, 0)
+            grown += max(time - before, 0)
+            highest[engine] = max(time, before)
         self._times[node, client.gpu] = self._times.get((node, client.gpu), 0) + grown
-        self._clients[client.gpu, client.id] = client.engines
 
     def _seconds(self, node: str, gpu: str) -> float | None:
         time = self._times.get((node, gpu))
         return time / _NANOSECONDS if time is not None else None
 
     def _clients_of(self, pid: int) -> Iterable[Client]:
-        """Return what a process has opened; one that is gone has nothing."""
+        """Return what a process has opened; one that has ended has nothing.
+
+        Raises PermissionError.
+        """
         folder = self._root / "proc" / str(pid)
         try:
             numbers = os.listdir(folder / "fd")  # noqa: PTH208 - for speed
         except (FileNotFoundError, ProcessLookupError):
             return
+        except PermissionError:
+            if self._has_ended(pid):
+                return
+            raise
         for number in numbers:
             try:
                 if os.readlink(folder / "fd" / number).startswith(_DEVICES):  # noqa: PTH115
@@ -171,15 +194,30 @@ class AmdCollector(Collector):
             except (FileNotFoundError, ProcessLookupError, ValueError):
                 continue
 
-    def _compute_memory(self, gpu: str, pid: int) -> int | None:
-        """Return what a process holds by ROCm's own accounting, where this kernel has it."""
-        folder = self._root / "sys/class/kfd/kfd/proc" / str(pid)
-        number = self._compute_id(gpu)
-        text = _text(folder / f"vram_{number}") if number is not None else None
-        return int(text) if text is not None and text.isdigit() else None
+    def _has_ended(self, pid: int) -> bool:
+        """Tell whether a process waits for its parent (a zombie), which only root may look into."""
+        stat = _text(self._root / "proc" / str(pid) / "stat")
+        return stat is None or stat.rpartition(") ")[2][:1] in ("Z", "X")
 
-    def _compute_id(self, gpu: str) -> str | None:
-        """Return ROCm's number of a GPU, by its PCI address (domain:bus:device.function)."""
+    def _compute_memory(self, number: str | None, pid: int) -> int | None:
+        """Return what a process holds by ROCm's own accounting, where this kernel has it.
+
+        Raises PermissionError.
+        """
+        if number is None:
+            return None
+        path = self._root / "sys/class/kfd/kfd/proc" / str(pid) / f"vram_{number}"
+        try:
+            text = path.read_text().strip()
+        except PermissionError:
+            raise
+        except OSError:
+            return None
+        return int(text) if text.isdigit() else None
+
+    def _compute_ids(self) -> dict[str, str]:
+        """Return ROCm's number of each GPU by its PCI address (domain:bus:device.function)."""
+        found: dict[str, str] = {}
         for node in sorted((self._root / "sys/class/kfd/kfd/topology/nodes").glob("*")):
             properties = dict(
                 line.split(" ", 1)
@@ -187,12 +225,12 @@ class AmdCollector(Collector):
                 if " " in line
             )
             place, domain = properties.get("location_id"), properties.get("domain", "0")
-            if place is not None and place.isdigit() and domain.isdigit():
+            number = _text(node / "gpu_id")
+            if place is not None and place.isdigit() and domain.isdigit() and number:
                 bus, rest = int(place) >> 8, int(place) & 0xFF
                 address = f"{int(domain):04x}:{bus:02x}:{rest >> 3:02x}.{rest & 7:x}"
-                if address == gpu:
-                    return _text(node / "gpu_id")
-        return None
+                found.setdefault(address, number)
+        return found
 
 
 def parse_fdinfo(text: str) -> Client | None:
@@ -206,14 +244,14 @@ def parse_fdinfo(text: str) -> Client | None:
         return None
     # The second is the first's old name: never both.
     memory = _size(fields.get("drm-resident-vram", fields.get("drm-memory-vram")))
-    engines = [
-        int(value.removesuffix(" ns"))
+    engines = {
+        key.removeprefix("drm-engine-"): int(value.removesuffix(" ns"))
         for key, value in fields.items()
         if key.startswith("drm-engine-")
         and not key.startswith("drm-engine-capacity-")
         and value.removesuffix(" ns").isdigit()
-    ]
-    return Client(gpu, number, memory, sum(engines) if engines else None)
+    }
+    return Client(gpu, number, memory, engines)
 
 
 def _gpu(name: str, device: Path) -> Gpu:
