@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace as Answer
-
 import pynvml
 
 _ECC = {0: "corrected", 1: "uncorrected"}
 _CLOCKS = {0: 2_520, 1: 2_520, 2: 9_001, 3: 1_950}
 _GIB = 2**30
+#: What NVML has for a process on a GPU that is not partitioned.
+_NO_PART = 2**32 - 1
 
 
 class FakeGpu:
@@ -20,19 +20,26 @@ class FakeGpu:
         self.mps = list(more.get("mps", ()))
         self.samples = more.get("samples", [])
         self.energy = more.get("energy", 5_000_000)
+        self.used = more.get("used", 20 * _GIB)
+        self.fan: int | None = more.get("fan")
+        self.corrected = more.get("corrected", 3)
         self.throttle = more.get("throttle", 0)
         #: Question -> the error that it ends with.
-        self.fails: dict[str, type[Exception]] = more.get("fails", {})
+        self.fails: dict[str, type[Exception] | Exception] = more.get("fails", {})
         self.parts: list[FakeGpu] = more.get("parts", [])
         self.lost = False
 
 
-def process(pid: int, memory: int | None, part: int | None = None) -> Answer:
-    return Answer(pid=pid, usedGpuMemory=memory, gpuInstanceId=part)
+def process(pid: int, memory: int | None, part: int | None = None) -> pynvml.nvmlFriendlyObject:
+    """One line of a list, as the module gives it: None for memory that the driver does not tell."""
+    found = pynvml.nvmlStructToFriendlyObject(pynvml.c_nvmlProcessInfo_v3_t(pid=pid))
+    found.usedGpuMemory = memory
+    found.gpuInstanceId = _NO_PART if part is None else part
+    return found
 
 
-def sample(pid: int, use: int, at: int) -> Answer:
-    return Answer(pid=pid, smUtil=use, timeStamp=at)
+def sample(pid: int, use: int, at: int) -> pynvml.c_nvmlProcessUtilizationSample_t:
+    return pynvml.c_nvmlProcessUtilizationSample_t(pid=pid, smUtil=use, timeStamp=at)
 
 
 class FakeNvml:
@@ -87,7 +94,7 @@ class FakeNvml:
         return 18_176
 
     def _GetUtilizationRates(self, gpu):
-        return Answer(gpu=47, memory=12)
+        return pynvml.c_nvmlUtilization_t(gpu=47, memory=12)
 
     def _GetPowerUsage(self, gpu):
         return 210_500
@@ -99,6 +106,9 @@ class FakeNvml:
         return gpu.energy
 
     def _GetTemperature(self, gpu, sensor):
+        return self._GetTemperatureV(gpu, sensor)
+
+    def _GetTemperatureV(self, gpu, sensor):
         assert sensor == pynvml.NVML_TEMPERATURE_GPU
         return 61
 
@@ -107,15 +117,25 @@ class FakeNvml:
 
     def _GetTotalEccErrors(self, gpu, kind, counter):
         assert counter == pynvml.NVML_VOLATILE_ECC
-        return {"corrected": 3, "uncorrected": 0}[_ECC[kind]]
+        return {"corrected": gpu.corrected, "uncorrected": 0}[_ECC[kind]]
+
+    def _GetFanSpeedRPM(self, gpu):
+        if gpu.fan is None:
+            raise pynvml.NVMLError_NotSupported
+        return gpu.fan
 
     def _GetMemoryInfo(self, gpu, version=None):
         if version is not None:
             assert version == pynvml.nvmlMemory_v2
             if "v2" in gpu.fails:
                 raise gpu.fails["v2"]
-            return Answer(total=48 * _GIB, used=20 * _GIB, free=27 * _GIB, reserved=1 * _GIB)
-        return Answer(total=48 * _GIB, used=21 * _GIB, free=27 * _GIB)
+            return pynvml.c_nvmlMemory_v2_t(
+                total=48 * _GIB, used=gpu.used, free=47 * _GIB - gpu.used, reserved=_GIB
+            )
+        # The older structure counts what is reserved as used.
+        return pynvml.c_nvmlMemory_t(
+            total=48 * _GIB, used=gpu.used + _GIB, free=47 * _GIB - gpu.used
+        )
 
     def _GetCurrentClocksEventReasons(self, gpu):
         return gpu.throttle

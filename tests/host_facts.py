@@ -144,6 +144,7 @@ def make_host() -> Mapping[type[HostFacts], HostFacts]:
                     gpu="GPU-1",
                     vendor="nvidia",
                     model="NVIDIA L40S",
+                    index=0,
                     utilization=0.5,
                     memory={"in_use": 20_000_000_000, "total": 48_000_000_000},
                     power_watts=210.5,

@@ -22,6 +22,7 @@ NVIDIA = Gpu(
     gpu="GPU-1f",
     vendor="nvidia",
     model="L40S",
+    index=0,
     utilization=0.25,
     memory={"in_use": 10, "total": 50, "free": 39, "reserved": 1},
     power_watts=200.5,
@@ -56,7 +57,7 @@ def samples(*facts) -> dict[str, dict[str, float]]:
 def test_a_mac_has_its_own_figures_and_no_others():
     assert samples(APPLES) == {
         "swarm_gpu_seconds_total": {"1,gpu0": 7.5},
-        "swarm_host_gpu_info": {"gpu0,apple,Apple M4,10": 1.0},
+        "swarm_host_gpu_info": {"gpu0,apple,Apple M4,10,": 1.0},
         "swarm_host_gpu_utilization_ratio": {"gpu0": 0.5},
         "swarm_host_gpu_memory_bytes": {"gpu0,in_use": 100.0, "gpu0,allocated": 300.0},
         "swarm_host_mps_memory_bytes": {"": 100.0},
@@ -69,7 +70,7 @@ def test_a_card_on_linux_has_all_that_its_driver_tells():
     assert samples(NVIDIAS) == {
         "swarm_gpu_memory_bytes": {"2,GPU-1f": 8.0},
         "swarm_gpu_utilization_ratio": {"2,GPU-1f": 0.125},
-        "swarm_host_gpu_info": {"GPU-1f,nvidia,L40S,": 1.0},
+        "swarm_host_gpu_info": {"GPU-1f,nvidia,L40S,,0": 1.0},
         "swarm_host_gpu_utilization_ratio": {"GPU-1f": 0.25},
         "swarm_host_gpu_memory_bytes": {
             "GPU-1f,in_use": 10.0,
@@ -93,14 +94,14 @@ def test_cards_of_two_vendors_stand_in_the_same_families():
     amd = AmdGpus(gpus=(Gpu(gpu="0000:03:00.0", vendor="amd", utilization=1.0),))
     found = samples(NVIDIAS, amd)
     assert found["swarm_host_gpu_utilization_ratio"] == {"GPU-1f": 0.25, "0000:03:00.0": 1.0}
-    assert found["swarm_host_gpu_info"]["0000:03:00.0,amd,,"] == 1.0
+    assert found["swarm_host_gpu_info"]["0000:03:00.0,amd,,,"] == 1.0
 
 
 def test_what_is_not_known_has_no_sample():
     unknown = AppleGpus(
         gpus=(Gpu(gpu="gpu0", vendor="apple"),), nodes=(NodeGpu(node="1", gpu="gpu0"),)
     )
-    assert samples(unknown) == {"swarm_host_gpu_info": {"gpu0,apple,,": 1.0}}
+    assert samples(unknown) == {"swarm_host_gpu_info": {"gpu0,apple,,,": 1.0}}
     assert samples(AppleGpus()) == {}
     assert samples() == {}
 

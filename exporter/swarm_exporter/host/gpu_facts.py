@@ -22,6 +22,9 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     vendor: str
     #: As its driver spells it; empty where that is not known.
     model: str = ""
+    #: The driver's number of it, as its tools count; it may change when the machine is started
+    #: again. None where it has none beside `gpu`.
+    index: int | None = None
     cores: int | None = None
     #: Share of time in which it was busy.
     utilization: float | None = None
@@ -31,7 +34,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     recoveries: int | None = None
     power_watts: float | None = None
     power_limit_watts: float | None = None
-    #: Counted by the GPU itself; it never falls while the driver is loaded.
+    #: Counted by the GPU itself; it never falls.
     energy_joules: float | None = None
     #: By sensor: core, memory, edge, junction.
     temperature_celsius: Mapping[str, float] = {}

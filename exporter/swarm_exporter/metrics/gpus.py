@@ -63,6 +63,7 @@ def _info(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
                 "vendor": gpu.vendor,
                 "model": label_value(gpu.model),
                 "cores": "" if gpu.cores is None else str(gpu.cores),
+                "index": "" if gpu.index is None else str(gpu.index),
             }
             yield labels, 1.0
 
@@ -102,16 +103,19 @@ METRICS: tuple[Metric, ...] = (
         "Share of the GPU's time that the node's processes use.",
         ("node", "gpu"),
         _of_node(lambda share: share.utilization),
-        "NVIDIA only; elsewhere take the rate of `swarm_gpu_seconds_total`.",
+        "NVIDIA only; elsewhere take the rate of `swarm_gpu_seconds_total`. Absent while none of "
+        "its processes computes, as the driver has no samples of those that idle, and on parts of "
+        "a GPU (MIG).",
         LINUX,
     ),
     Metric(
         "swarm_host_gpu_info",
         Kind.INFO,
         "A GPU of this machine; always 1.",
-        ("gpu", "vendor", "model", "cores"),
+        ("gpu", "vendor", "model", "cores", "index"),
         _info,
-        "`cores` is empty where the driver does not tell it.",
+        "`cores` is empty where the driver does not tell it. `index` is the GPU's number in "
+        "nvidia-smi; empty on others, and on parts of a GPU (MIG).",
         BOTH,
     ),
     Metric(
