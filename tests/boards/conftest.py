@@ -50,13 +50,20 @@ def prometheus(
     folder: Path = tmp_path_factory.mktemp("prometheus")
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(ROOT / "prometheus" / "rules" / "*.yml")],
+        "rule_files": [str(folder / "rules" / "*.yml")],
         "scrape_configs": [{"job_name": "swarm", "static_configs": [{"targets": [demo]}]}],
         "remote_write": [
             {"url": f"{request.getfixturevalue('victoria')}/api/v1/write"},
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    (folder / "rules").mkdir()
+    for file in (ROOT / "prometheus" / "rules").glob("*.yml"):
+        rules = yaml.safe_load(file.read_text())
+        for group in rules["groups"]:
+            # Evaluated with everything else, not every few minutes only.
+            group.pop("interval", None)
+        (folder / "rules" / file.name).write_text(yaml.safe_dump(rules))
     address = f"127.0.0.1:{free_port()}"
     command = [
         real_binary("prometheus"),
@@ -86,5 +93,6 @@ def _wait_for_data(server: Server) -> None:
     scrapes = f"min(count_over_time(swarm_host_load1[5m])) >= {_SAMPLES}"
     earned = "count(swarm_reward_last_increase_timestamp_seconds) == 3"
     restarted = "count(swarm_node_start_time_seconds) == 3"
-    for expression in (scrapes, earned, restarted):
+    recorded = "count(instance:swarm_reward_earned:increase1w) == 1"
+    for expression in (scrapes, earned, restarted, recorded):
         eventually(lambda query=expression: server.ask("query", query=query), expression)
