@@ -71,6 +71,7 @@ def _sources(sheet: Sheet) -> table.Panel:
     last = _of("swarm_source_last_success_timestamp_seconds")
     return sheet.grid(
         "exporter.table",
+        ["instance", "node", "source"],
         [
             Column("instance", width=220),
             Column("node", width=100),
@@ -86,7 +87,7 @@ def _sources(sheet: Sheet) -> table.Panel:
                 f"time() - {each % last}",
                 "s",
                 decimals=0,
-                colour=thresholds(GOOD, (300, WATCH), (900, BAD)),
+                colour=thresholds(GOOD, (600, WATCH), (900, BAD)),
             ),
             Column("took", each % _of("swarm_source_duration_seconds"), "s"),
             Column(

@@ -83,6 +83,7 @@ def _machines(sheet: Sheet) -> table.Panel:
     day = _of("instance:swarm_reward_earned:increase1d")
     return sheet.grid(
         "fleet.table",
+        ["instance"],
         [
             Column(
                 "instance",
@@ -136,6 +137,7 @@ def _worst(sheet: Sheet) -> table.Panel:
     each = "max by (instance, node) (%s)"
     return sheet.grid(
         "fleet.worst",
+        ["instance", "node"],
         [
             Column("instance", width=220),
             Column("node", width=100, link=link, link_name="open the node"),

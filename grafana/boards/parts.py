@@ -75,6 +75,10 @@ class Query:
     instant: bool = False
 
 
+def _quoted(label: str) -> str:
+    return f'"{label}"'
+
+
 def counted(counter: str) -> str:
     """Return PromQL: by how much a counter rose within a bar, which is drawn where it begins."""
     return f"increase({counter}[$__interval] offset -$__interval)"
@@ -250,7 +254,7 @@ class Sheet:
         panel = self._dressed(timeseries.Panel(), key, unit)
         panel = (
             self._asking(panel, queries)
-            .color_scheme(build.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+            .color_scheme(build.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
             .line_width(1)
             .fill_opacity(40 if stacked else 0)
             .show_points(VisibilityMode.AUTO)
@@ -328,22 +332,30 @@ class Sheet:
     def grid(
         self,
         key: str,
+        rows: Sequence[str],
         columns: Sequence[Column],
         *,
         sort: str,
         descending: bool = True,
         most: int | None = None,
-        hidden: Iterable[str] = (),
+        width: int | None = None,
     ) -> table.Panel:
-        """Return a table with a row for each set of labels that the columns' figures share."""
+        """Return a table with a row for each set of the labels `rows` that the first figure has.
+
+        A figure that nobody exports leaves its cells empty: hence the join by one label, as
+        Grafana's "merge" gives up where one answer is empty.
+        """
         panel = self._dressed(table.Panel(), key, "short")
         figures = [column for column in columns if column.expr is not None]
         letters = [chr(ord("A") + place) for place in range(len(figures))]
         for letter, column in zip(letters, figures, strict=True):
+            joined = f'label_join({column.expr}, "row", "|", {", ".join(map(_quoted, rows))})'
+            if letter != "A":
+                joined = f"max by (row) ({joined})"
             panel = panel.with_target(
                 prometheus.Dataquery()
                 .datasource(SOURCE)
-                .expr(column.expr or "")
+                .expr(joined)
                 .format(PromQueryFormat.TABLE)
                 .instant()
                 .ref_id(letter)
@@ -354,8 +366,8 @@ class Sheet:
         }
         fields = [found.get(column.name, column.name) for column in columns]
         steps: list[tuple[str, dict[str, Any]]] = [
-            ("filterFieldsByName", {"exclude": {"names": ["Time", *hidden]}}),
-            ("merge", {}),
+            ("filterFieldsByName", {"exclude": {"names": ["Time", "job"]}}),
+            ("joinByField", {"byField": "row", "mode": "outer"}),
             (
                 "sortBy",
                 {"fields": {}, "sort": [{"field": found.get(sort, sort), "desc": descending}]},
@@ -364,7 +376,7 @@ class Sheet:
         if most is not None:
             steps.append(("limit", {"limitField": most}))
         organize = {
-            "excludeByName": {},
+            "excludeByName": {"row": True},
             "indexByName": {name: place for place, name in enumerate(fields)},
             "renameByName": {
                 name: self.word(column.name) for name, column in zip(fields, columns, strict=True)
@@ -375,17 +387,18 @@ class Sheet:
             [DataTransformerConfig(id_val=name, options=options) for name, options in steps]
         )
         for column in columns:
-            panel = panel.override_by_name(self.word(column.name), self._looks(column))
+            panel = panel.override_by_name(self.word(column.name), self._looks(column, width))
         return panel.no_value("–")
 
-    def _looks(self, column: Column) -> list[DynamicConfigValue]:
+    def _looks(self, column: Column, figures_width: int | None) -> list[DynamicConfigValue]:
         """Return how a column of a table looks."""
         looks: dict[str, Any] = {}
         if column.expr is not None:
             looks["unit"] = column.unit
             looks["custom.align"] = "right"
-        if column.width is not None:
-            looks["custom.width"] = column.width
+        width = column.width or figures_width
+        if width is not None:
+            looks["custom.width"] = width
         if column.decimals is not None:
             looks["decimals"] = column.decimals
         if column.colour is not None:

@@ -41,7 +41,12 @@ def board(language: Language) -> Sheet:
     return sheet
 
 
-def _named(expr: str, names: str = "swarm_node_info") -> str:
+def _names(info: str = f"swarm_node_info{{{_NODES}}}") -> str:
+    """Return one name for each node, even while it changes its own or its API moves."""
+    return f"topk by (instance, job, node) (1, max by (instance, job, node, nickname) ({info}))"
+
+
+def _named(expr: str, names: str) -> str:
     """Return series of nodes with the label `who`: node and nickname, if it has one."""
     return f'label_join({expr} {_NICKNAME}{names}, "who", " ", "node", "nickname")'
 
@@ -96,13 +101,14 @@ def _nodes(sheet: Sheet) -> table.Panel:
     gpu = "rate(swarm_gpu_seconds_total{%s}[5m]) or swarm_gpu_utilization_ratio{%s}"
     return sheet.grid(
         "swarm.nodes",
+        ["instance", "node"],
         [
             Column("instance", width=170),
             Column("node", width=80, link=link, link_name="open the node"),
-            Column("nickname", width=200),
+            Column("nickname", width=190),
             Column(
                 "condition",
-                condition_number(_NODES, f"{_BY}, job") + f" {_NICKNAME}swarm_node_info",
+                condition_number(_NODES, f"{_BY}, job") + f" {_NICKNAME}{_names()}",
                 width=130,
                 mapping=condition_names(sheet.language),
             ),
@@ -111,6 +117,7 @@ def _nodes(sheet: Sheet) -> table.Panel:
                 "since last earning",
                 f"time() - {each % f'swarm_reward_last_increase_timestamp_seconds{{{_NODES}}}'}",
                 "s",
+                width=140,
                 decimals=1,
                 colour=thresholds(GOOD, (3 * 3600, WATCH), (4.5 * 3600, BAD)),
             ),
@@ -143,18 +150,15 @@ def _nodes(sheet: Sheet) -> table.Panel:
             Column("GPU", f"sum by ({_BY}) ({gpu % (_NODES, _NODES)})", "percentunit", decimals=0),
         ],
         sort="condition",
-        hidden=["job"],
+        width=104,
     )
 
 
 def _rewards(sheet: Sheet) -> None:
     # A bar begins where what it shows began: hence the look ahead.
     earned = f"rate(swarm_reward_earned_total{{{_NODES}}}[$__interval] offset -$__interval) * %d"
-    # Names as they were within the bar, one of them where a node changed its own.
-    names = (
-        "topk by (instance, job, node) (1, max by (instance, job, node, nickname) "
-        f"(last_over_time(swarm_node_info{{{_NODES}}}[$__interval] offset -$__interval)))"
-    )
+    # Names as they were within the bar.
+    names = _names(f"last_over_time(swarm_node_info{{{_NODES}}}[$__interval] offset -$__interval)")
     sheet.add(
         sheet.bars(
             "swarm.per_hour",
@@ -186,7 +190,7 @@ def _standing(sheet: Sheet) -> None:
                 f"max by (quantile) (swarm_leaderboard_reward{{{_MACHINES}}})",
                 "quantile {{quantile}}",
             ),
-            Query(_named(f"swarm_cumulative_reward{{{_NODES}}}"), _NODE),
+            Query(_named(f"swarm_cumulative_reward{{{_NODES}}}", _names()), _NODE),
             lowest=None,
         ),
         12,
@@ -194,17 +198,20 @@ def _standing(sheet: Sheet) -> None:
     )
     sheet.add(
         sheet.graph(
-            "swarm.rank", "none", Query(_named(f"swarm_rank{{{_NODES}}}"), _NODE), lowest=1
+            "swarm.rank",
+            "none",
+            Query(_named(f"swarm_rank{{{_NODES}}}", _names()), _NODE),
+            lowest=1,
         ),
         12,
         9,
     )
-    percentile = _named(f"(1 - swarm_rank{{{_NODES}}} / swarm_total_peers{{{_NODES}}})")
+    percentile = _named(f"(1 - swarm_rank{{{_NODES}}} / swarm_total_peers{{{_NODES}}})", _names())
     sheet.add(sheet.graph("swarm.ahead", "percentunit", Query(percentile, _NODE), highest=1), 12, 8)
     sheet.add(
         sheet.timeline(
             "swarm.conditions",
-            Query(_named(condition_number(_NODES, f"{_BY}, job")), _NODE),
+            Query(_named(condition_number(_NODES, f"{_BY}, job"), _names()), _NODE),
             mapping=condition_names(sheet.language),
             colour=thresholds(GOOD, (len(CONDITIONS) - 8, QUIET), (len(CONDITIONS) - 5, WATCH)),
         ),
@@ -217,6 +224,7 @@ def _alerts(sheet: Sheet) -> table.Panel:
     since = "ALERTS_FOR_STATE and ignoring (alertstate) " + ALERTS
     return sheet.grid(
         "swarm.alert_list",
+        ["alertname", "severity", "instance", "node"],
         [
             Column(
                 "alertname",

@@ -53,7 +53,7 @@ type Property =
 
 type Transformation =
   | { id: 'filterFieldsByName'; options: { exclude: { names: string[] } } }
-  | { id: 'merge'; options: Record<string, never> }
+  | { id: 'joinByField'; options: { byField: string; mode: 'outer' } }
   | { id: 'sortBy'; options: { fields: Record<string, never>; sort: Array<{ field: string; desc: boolean }> } }
   | { id: 'limit'; options: { limitField: number } }
   | {

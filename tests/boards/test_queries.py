@@ -134,18 +134,24 @@ def test_the_variables_find_machines_and_nodes(server):
     }
 
 
-@pytest.mark.parametrize("uid", ["swarm", "swarm-fleet"])
-def test_rows_of_the_nodes_table_fit_together(server, uid):
-    """A row is what shares the labels: each node has one, and each figure is of one of them."""
+@pytest.mark.parametrize("uid", [uid for uid in UIDS if uid not in ("swarm-node", "swarm-machine")])
+def test_rows_of_tables_fit_together(server, uid):
+    """The first figure of a table names its rows, once each; the others' are among them."""
     values = next(choices(uid, server.instance))
-    rows: dict[tuple[str, str], set[str]] = {}
+    rows: dict[str, set[str]] = {}
     for query in asked(load(FOLDERS["en"] / f"{uid}.json")):
-        if not query.table or query.panel not in ("Nodes, the worst first", "Worst nodes anywhere"):
+        if not query.table:
             continue
         question = sent(query, values, now=time.time(), span=DAY, scrape=1.0)
-        for series in _answer(server, query, question):
-            labels = series["metric"]
-            assert set(labels) - {"job", "nickname"} == {"instance", "node"}
-            rows.setdefault((labels["instance"], labels["node"]), set()).add(query.ref)
-    assert set(rows) == {(server.instance, node) for node in "123"}
-    assert all("A" in refs for refs in rows.values())
+        found = [series["metric"]["row"] for series in _answer(server, query, question)]
+        assert len(found) == len(set(found)), query.where
+        if query.ref == "A":
+            rows[query.panel] = set(found)
+        assert set(found) <= rows[query.panel], query.where
+    nodes = {f"{server.instance}|{node}" for node in "123"}
+    for table, expected in (
+        ("Nodes, the worst first", nodes),
+        ("Worst nodes anywhere", nodes),
+        ("Machines, the worst first", {server.instance}),
+    ):
+        assert rows.get(table, expected) == expected
