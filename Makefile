@@ -11,10 +11,10 @@ SYSTEM_PACKAGES := prometheus prometheus-alertmanager victoria-metrics chromium
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint bench docs boards boards-schema pictures clean system-packages
+.PHONY: help demo install test lint bench docs boards boards-schema boards-preview pictures clean system-packages
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(SYNCED) ## Run a simulated swarm of three nodes and the exporter on it
 	@$(BIN)/swarm-exporter demo --instances 3
@@ -53,6 +53,9 @@ boards: $(SYNCED) ## Write grafana/dashboards from grafana/boards, and the same 
 boards-schema: ## Check grafana/dashboards against the types of Grafana's own front end
 	cd grafana/schema && npm ci --silent --no-audit --no-fund --ignore-scripts
 	node grafana/schema/check.js grafana/dashboards/*.json grafana/dashboards-zh/*.json
+
+boards-preview: ## Build grafana/preview, which draws the boards with Grafana's own components
+	cd grafana/preview && npm ci --silent --legacy-peer-deps --no-audit --no-fund --ignore-scripts && npm run --silent build
 
 pictures: $(SYNCED) ## Draw the README's picture of the status page with Chromium
 	$(BIN)/python tests/real/pictures.py docs/

@@ -14,10 +14,11 @@ _WATTS = (
     f" or on (instance, job) sum by (instance, job) (swarm_host_gpu_power_watts{{{_MACHINE}}}))"
 )
 _KWH_A_DAY = f"sum(avg_over_time({_WATTS}[1d:5m])) * 24 / 1000"
-#: Disks that lose space for half a day at least; the others have no last day.
+#: Of disks that lose space, and were seen to for three hours; the others have no last day.
 _DAYS_LEFT = (
     f"swarm_host_disk_free_bytes{{{_MACHINE}}}"
-    f" / (-(deriv(swarm_host_disk_free_bytes{{{_MACHINE}}}[12h]) < 0)) / 86400"
+    f" / (-(deriv(swarm_host_disk_free_bytes{{{_MACHINE}}}[6h]) < 0)) / 86400"
+    f" and swarm_host_disk_free_bytes{{{_MACHINE}}} offset 3h"
 )
 
 
@@ -114,7 +115,8 @@ def _rate_of_idle() -> str:
 
 def _processors(sheet: Sheet) -> None:
     total = _rate("swarm_host_cpu_seconds_total")
-    by_mode = f"sum by (mode) ({total}) / scalar(sum({total}))"
+    busy_modes = f'rate(swarm_host_cpu_seconds_total{{mode!="idle",{_MACHINE}}}[$__rate_interval])'
+    by_mode = f"sum by (mode) ({busy_modes}) / scalar(sum({total}))"
     sheet.add(
         sheet.graph(
             "machine.cpu_modes",

@@ -103,13 +103,13 @@ def _nodes(sheet: Sheet) -> table.Panel:
         "swarm.nodes",
         ["instance", "node"],
         [
-            Column("instance", width=170),
-            Column("node", width=80, link=link, link_name="open the node"),
-            Column("nickname", width=190),
+            Column("instance", width=160),
+            Column("node", width=60, link=link, link_name="open the node"),
+            Column("nickname", width=180),
             Column(
                 "condition",
                 condition_number(_NODES, f"{_BY}, job") + f" {_NICKNAME}{_names()}",
-                width=130,
+                width=120,
                 mapping=condition_names(sheet.language),
             ),
             Column("earned 24 h", day % "swarm_reward_earned_total", decimals=1),
@@ -150,7 +150,7 @@ def _nodes(sheet: Sheet) -> table.Panel:
             Column("GPU", f"sum by ({_BY}) ({gpu % (_NODES, _NODES)})", "percentunit", decimals=0),
         ],
         sort="condition",
-        width=104,
+        width=112,
     )
 
 

@@ -404,12 +404,12 @@ _MACHINE: dict[str, dict[Language, Text]] = {
     "machine.days_left": _both(
         (
             "Disk full in",
-            "Days until the first disk is full, by the trend of 12 hours. Good: over a week, or "
+            "Days until the first disk is full, by the trend of 6 hours. Good: over a week, or "
             "nothing at all: no disk loses space.",
         ),
         (
             "磁盘写满还有",
-            "按 12 小时趋势，第一个磁盘写满前的天数。正常：一周以上，或为空（没有磁盘在减少）。",
+            "按 6 小时趋势，第一个磁盘写满前的天数。正常：一周以上，或为空（没有磁盘在减少）。",
         ),
     ),
     "machine.uptime": _both(
@@ -420,12 +420,14 @@ _MACHINE: dict[str, dict[Language, Text]] = {
     "machine.cpu_modes": _both(
         (
             "Processor time by mode",
-            "Share of all processors' time. Good: user on top while nodes train, little iowait and "
-            "steal, some idle left.",
+            "Share of all processors' time, without idle. Good: user on top while nodes train, "
+            "little iowait and "
+            "steal, some room below 100 %.",
         ),
         (
             "处理器时间（按模式）",
-            "占全部处理器时间的比例。正常：训练时以 user 为主，iowait 与 steal 很少，仍有空闲。",
+            "占全部处理器时间的比例，不含空闲。"
+            "正常：训练时以 user 为主，iowait 与 steal 很少，仍有空闲。",
         ),
     ),
     "machine.cpu_clusters": _both(
@@ -606,10 +608,10 @@ _MACHINE: dict[str, dict[Language, Text]] = {
     "machine.disk_days": _both(
         (
             "Disk full in, by disk",
-            "Days until it is full, by the trend of 12 hours. Good: over 7, or no line at all: it "
+            "Days until it is full, by the trend of 6 hours. Good: over 7, or no line at all: it "
             "loses no space.",
         ),
-        ("各磁盘写满天数", "按 12 小时趋势推算。正常：7 天以上，或没有线（不在减少）。"),
+        ("各磁盘写满天数", "按 6 小时趋势推算。正常：7 天以上，或没有线（不在减少）。"),
     ),
     "machine.disk_io": _both(
         (

@@ -35,7 +35,7 @@ ABSENT = {
 }
 #: Queries that are rightly empty, whatever is exported.
 EMPTY = {
-    "-swarm_host_disk_free_bytes": "no disk loses space",
+    "deriv(swarm_host_disk_free_bytes": "a disk's trend takes three hours",
 }
 
 
