@@ -74,6 +74,14 @@ def test_what_the_launcher_says_is_told(look):
     assert facts.summary == "1 of 2 trainers run"
 
 
+@pytest.mark.parametrize(
+    ("profile", "shown"),
+    [("codezero", "codezero"), ("/home/me/nodes/my fork.yml", "my fork"), ("custom", "custom")],
+)
+def test_a_profile_of_ones_own_is_told_without_its_folders(look, profile, shown):
+    assert look(record(profile=profile)).value.nodes["1"].profile == shown
+
+
 def test_nodes_that_were_never_launched_are_absent(look):
     assert look().value.nodes == {}
     assert set(look(record()).value.nodes) == {"1"}

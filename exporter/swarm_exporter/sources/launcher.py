@@ -103,7 +103,7 @@ def _left(record: NodeRecord) -> NodeProcess:
     return NodeProcess(
         state=State.UNKNOWN.value,
         reason=_LEFT,
-        profile=record.profile,
+        profile=_profile_name(record),
         trainer_up=False if recognisable else None,
         restarts={reason.value: count for reason, count in record.restarts.items()},
     )
@@ -117,7 +117,7 @@ def _launched(record: NodeRecord, state: LauncherState) -> NodeProcess:
         state=record.state.value,
         reason=reason,
         since=record.since,
-        profile=record.profile,
+        profile=_profile_name(record),
         started=record.started if record.runs else None,
         trainer_up=record.trainer_pid is not None,
         waiting_login=record.waiting_login,
@@ -133,6 +133,12 @@ def _launched(record: NodeRecord, state: LauncherState) -> NodeProcess:
         next_submit=record.next_submit,
         unsubmitted_since=record.unsubmitted_since,
     )
+
+
+def _profile_name(record: NodeRecord) -> str:
+    """Return the name of a profile; of a person's own file without its folders."""
+    file = Path(record.profile)
+    return file.stem if file.suffix in (".yml", ".yaml") else record.profile
 
 
 def _summary(found: dict[str, NodeProcess]) -> str:
