@@ -8,8 +8,15 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support import ManualClock
+
+# No test is about time: a machine that is busy makes none of them fail.
+settings.register_profile(
+    "swarm-exporter", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("swarm-exporter")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
