@@ -159,6 +159,22 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 HostFactsT = TypeVar("HostFactsT", bound=HostFacts)
 
 
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source (chain, training log, …) says of one node; each has a type of its own.
+
+    Sizes are bytes, times Unix seconds; what is not known is None or left out.
+    """
+
+
+NodeFactsT = TypeVar("NodeFactsT", bound=NodeFacts)
+
+
+class FactsOfNodes(msgspec.Struct, frozen=True):
+    """What one poll says of the nodes it was for, by name; of an absent node nothing is known."""
+
+    nodes: Mapping[str, NodeFacts]
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What one poll of one source returned, with the time it was taken."""
 
@@ -167,7 +183,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     #: How long the poll took, seconds.
     duration: float
     #: The facts, or None where the poll failed.
-    value: Board | Identity | Processes | HostFacts | None
+    value: Board | Identity | Processes | HostFacts | FactsOfNodes | None
     #: Why it failed; None where it did not.
     failure: Reason | None = None
     #: What is wrong, for the log and the page; never holds a secret.
@@ -251,6 +267,13 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     process: NodeProcess | None = None
     verdict: Verdict
     sources: tuple[SourceStatus, ...]
+    #: What the other sources say of it, by the type of the facts.
+    facts: Mapping[type[NodeFacts], NodeFacts] = {}
+
+    def of(self, kind: type[NodeFactsT]) -> NodeFactsT | None:
+        """Return the newest facts of one kind; None where they are not known."""
+        facts = self.facts.get(kind)
+        return facts if isinstance(facts, kind) else None
 
 
 class ExporterView(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from swarm_exporter.model import (
     Board,
     Earnings,
     ExporterView,
+    FactsOfNodes,
     HostFacts,
     Identity,
     IdentityOrigin,
@@ -41,6 +42,7 @@ from swarm_exporter.state import StateFile
 
 log = logging.getLogger(__name__)
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 #: Stands for a node's name where a source is of the whole machine.
@@ -120,6 +122,8 @@ class Tracker:
         self._boards: dict[str, _Fresh[Board]] = {}
         #: What each collector read of this machine.
         self._host: dict[str, _Fresh[HostFacts]] = {}
+        #: What other sources say of their nodes, by source and what was asked.
+        self._facts: dict[tuple[str, str], _Fresh[FactsOfNodes]] = {}
         #: What runs of each node, by the source that says so.
         self._processes: dict[str, _Fresh[Processes]] = {}
         self._watches: dict[str, SwarmWatch] = {}
@@ -151,6 +155,8 @@ class Tracker:
         self._memory.newest_stages = {k: v for k, v in newest_stages.items() if k in addresses}
         self._health = {k: v for k, v in self._health.items() if k in seen_through}
         self._host = {k: v for k, v in self._host.items() if (_MACHINE, k) in seen_through}
+        keys = {(target.source, target.key) for target in targets}
+        self._facts = {k: v for k, v in self._facts.items() if k in keys}
         self._awaited = {
             (target.source, target.key)
             for target in targets
@@ -188,7 +194,10 @@ class Tracker:
                 self._processes[target.source] = _Fresh(reading.value, expires)
             elif isinstance(reading.value, HostFacts):
                 self._host[target.source] = _Fresh(reading.value, expires)
+            elif isinstance(reading.value, FactsOfNodes):
+                self._facts[target.source, target.key] = _Fresh(reading.value, expires)
             else:
+                self._facts.pop((target.source, target.key), None)
                 self._host.pop(target.source, None)
                 self._processes.pop(target.source, None)
                 self._boards.pop(target.key, None)
@@ -322,10 +331,12 @@ class Tracker:
         boards_by_api = self._fresh(self._boards)
         host = self._fresh(self._host)
         processes = self._fresh(self._processes)
+        facts_of_nodes = self._fresh(self._facts)
         by_name = {k: v for each in processes.values() for k, v in each.value.nodes.items()}
         expiries = [board.expires for board in boards_by_api.values()]
         expiries += [facts.expires for facts in host.values()]
         expiries += [each.expires for each in processes.values()]
+        expiries += [each.expires for each in facts_of_nodes.values()]
         self._expires = _earliest(expiries)
         nodes = self._config.nodes
         boards = {n.name: b.value if (b := boards_by_api.get(n.api)) else None for n in nodes}
@@ -368,6 +379,11 @@ class Tracker:
                     process=facts.process,
                     verdict=conditions.judge(facts),
                     sources=sources,
+                    facts={
+                        type(facts_of_node): facts_of_node
+                        for each in facts_of_nodes.values()
+                        if (facts_of_node := each.value.nodes.get(node.name)) is not None
+                    },
                 )
             )
         return Snapshot(
@@ -392,7 +408,7 @@ class Tracker:
             ),
         )
 
-    def _fresh(self, found: Mapping[str, _Fresh[T]]) -> dict[str, _Fresh[T]]:
+    def _fresh(self, found: Mapping[K, _Fresh[T]]) -> dict[K, _Fresh[T]]:
         return {k: v for k, v in found.items() if not v.expires.has_passed(self._clock)}
 
     def _sources(self, node: Node, board: Board | None) -> tuple[SourceStatus, ...]:

@@ -10,7 +10,7 @@ from enum import Enum
 
 import msgspec
 
-from swarm_exporter.model import HostFactsT, NodeView, Snapshot
+from swarm_exporter.model import HostFactsT, NodeFactsT, NodeView, Snapshot
 
 #: Label values longer than this are cut: a label is a name, not a document.
 MAX_LABEL_LENGTH = 128
@@ -81,6 +81,23 @@ def of_host(
             for labels, value in read(facts):
                 if value is not None:
                     yield labels, float(value)
+
+    return samples
+
+
+def of_node_facts(
+    kind: type[NodeFactsT], read: Callable[[NodeFactsT], Iterable[tuple[Labels, float | None]]]
+) -> Reader:
+    """Return a reader of what one source says of each node; the label `node` is added."""
+
+    def samples(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
+        for view in snapshot.nodes:
+            facts = view.of(kind)
+            if facts is None:
+                continue
+            for labels, value in read(facts):
+                if value is not None:
+                    yield {"node": view.node.name, **labels}, float(value)
 
     return samples
 

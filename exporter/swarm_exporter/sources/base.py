@@ -14,7 +14,7 @@ import msgspec
 
 from swarm_exporter.clock import Clock
 from swarm_exporter.config import Config
-from swarm_exporter.model import Board, HostFacts, Identity, Node, Processes
+from swarm_exporter.model import Board, FactsOfNodes, HostFacts, Identity, Node, Processes
 from swarm_exporter.reasons import Reason
 
 
@@ -44,7 +44,7 @@ class Context(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What a poll found, and the defects that cost single values."""
 
-    value: Board | Identity | Processes | HostFacts
+    value: Board | Identity | Processes | HostFacts | FactsOfNodes
     defects: tuple[Reason, ...] = ()
     #: What was found, in a few words for the log of the first success.
     summary: str = ""
