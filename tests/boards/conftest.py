@@ -20,7 +20,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a demo with three nodes and several stages a second."""
     address = f"127.0.0.1:{free_port()}"
     log = tmp_path_factory.mktemp("demo") / "log"
-    command = [*COMMAND, "demo", "--instances", "3", "--speed", "600", "--listen", address]
+    command = [
+        *COMMAND,
+        "demo",
+        "--no-stack",
+        "--instances",
+        "3",
+        "--speed",
+        "600",
+        "--listen",
+        address,
+    ]
     with running(command, log):
         eventually(lambda: reachable(f"http://{address}/-/ready"), "demo")
         yield address

@@ -14,7 +14,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `swarm-exporter demo --instances 3`, with whole stages within a second."""
     port = free_port()
     log = tmp_path_factory.mktemp("demo") / "log"
-    command = [*COMMAND, "demo", "--instances", "3", "--seed", "1", "--speed", "600"]
+    command = [*COMMAND, "demo", "--no-stack", "--instances", "3", "--seed", "1", "--speed", "600"]
     with running([*command, "--listen", f"127.0.0.1:{port}"], log) as process:
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: reachable(f"{url}/-/ready") or process.poll() is not None, "demo")

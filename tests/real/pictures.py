@@ -24,7 +24,15 @@ _SECONDS = 30.0
 def draw(folder: Path) -> None:
     """Write `status-page.png` into `folder`."""
     url = f"http://127.0.0.1:{free_port()}"
-    demo = [*COMMAND, "demo", "--speed", _SPEED, "--listen", url.removeprefix("http://")]
+    demo = [
+        *COMMAND,
+        "demo",
+        "--no-stack",
+        "--speed",
+        _SPEED,
+        "--listen",
+        url.removeprefix("http://"),
+    ]
     with tempfile.TemporaryDirectory() as scratch, running(demo, Path(scratch) / "log"):
         eventually(lambda: reachable(f"{url}/-/ready"), "demo")
         time.sleep(_SECONDS)

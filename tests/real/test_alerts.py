@@ -173,7 +173,16 @@ def watched(real_binary, tmp_path: Path) -> Iterator[Callable[..., tuple[str, In
                 ],
                 "demo": [
                     *COMMAND,
-                    *("demo", "--seed", "1", "--speed", str(speed), "--listen", exporter),
+                    *(
+                        "demo",
+                        "--no-stack",
+                        "--seed",
+                        "1",
+                        "--speed",
+                        str(speed),
+                        "--listen",
+                        exporter,
+                    ),
                     *demo,
                 ],
             }

@@ -19,7 +19,17 @@ pytestmark = pytest.mark.real
 def test_a_node_that_is_killed_by_hand_returns_and_nothing_is_left_at_the_end(tmp_path):
     url = f"http://127.0.0.1:{(port := free_port())}"
     demo = subprocess.Popen(
-        [*COMMAND, "demo", "--instances", "3", "--speed", "100", "--listen", f"127.0.0.1:{port}"],
+        [
+            *COMMAND,
+            "demo",
+            "--no-stack",
+            "--instances",
+            "3",
+            "--speed",
+            "100",
+            "--listen",
+            f"127.0.0.1:{port}",
+        ],
         stdout=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )

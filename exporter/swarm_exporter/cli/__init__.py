@@ -28,6 +28,8 @@ COMMANDS = {
     "restart": "Restart nodes, at once or after their next submission.",
     "stop": "Stop nodes and everything they have started.",
     "digest": "Say what the nodes earned in a day, and send it.",
+    "stack": "Run Prometheus, Alertmanager and Grafana beside the exporter.",
+    "assets": "Write boards and rules for a Prometheus and Grafana of yours.",
     "demo": "Run a simulated swarm, and the exporter on it.",
     "backup": "Save identities and login data in one archive.",
     "restore": "Put a backup's identities and login data back.",

@@ -12,6 +12,7 @@ import msgspec
 from swarm_exporter.config import Config, Flags, load_config
 from swarm_exporter.demo.nodes import DemoNodes
 from swarm_exporter.demo.server import DemoSwarm
+from swarm_exporter.demo.stack import start_stack, stop_stack
 from swarm_exporter.demo.swarm import STAGE_SECONDS, Swarm
 from swarm_exporter.logs import configure_logging
 from swarm_exporter.service import Service
@@ -22,6 +23,7 @@ Examples:
   swarm-exporter demo --instances 6 --speed 60
   swarm-exporter demo --seed 7 --listen 127.0.0.1:10400
   swarm-exporter demo --speed 60 --halt-after 6
+  swarm-exporter demo --no-stack                without Prometheus, Alertmanager, Grafana
 """
 
 #: The exporter looks as often as at speed 1 every 15 s, but no more often than this.
@@ -68,8 +70,22 @@ _STALL_STAGES = 3
     type=click.IntRange(min=1),
     help="Let the whole swarm halt after so many stages (default: never).",
 )
+@click.option(
+    "--stack/--no-stack",
+    "stack",
+    default=True,
+    help="Run Prometheus, Alertmanager and Grafana on it, as far as they are installed (default).",
+)
+@click.option("--lang", type=click.Choice(("en", "zh")), default="en", help="Language of boards.")
 def command(
-    instances: int, listen: str, api_port: int, seed: int, speed: float, halt_after: int | None
+    instances: int,
+    listen: str,
+    api_port: int,
+    seed: int,
+    speed: float,
+    halt_after: int | None,
+    stack: bool,
+    lang: str,
 ) -> None:
     """Run a simulated swarm and the exporter on it.
 
@@ -83,11 +99,13 @@ def command(
     simulated = Swarm(seed, own=instances, halt_after=halt_after)
     swarm = DemoSwarm(simulated, first_port=api_port, speed=speed, trainers=True)
     with tempfile.TemporaryDirectory(prefix="swarm-exporter-demo-") as state_dir:
-        asyncio.run(_run(swarm, listen, speed, state_dir))
+        asyncio.run(_run(swarm, listen, speed, state_dir, lang if stack else None))
 
 
-async def _run(swarm: DemoSwarm, listen: str, speed: float, state_dir: str) -> None:
-    """Run all of it until SIGINT or SIGTERM."""
+async def _run(
+    swarm: DemoSwarm, listen: str, speed: float, state_dir: str, lang: str | None
+) -> None:
+    """Run all of it until SIGINT or SIGTERM; with the stack where its boards have a language."""
     await swarm.start()
     running = asyncio.create_task(swarm.run())
     nodes = DemoNodes(Path(state_dir), swarm.peers, swarm.urls, swarm.control)
@@ -101,10 +119,16 @@ async def _run(swarm: DemoSwarm, listen: str, speed: float, state_dir: str) -> N
         )
         service = Service(lambda: config)
         _say(service.url, config)
-        launching = asyncio.create_task(asyncio.to_thread(nodes.start, config))
+        beginning = [asyncio.create_task(asyncio.to_thread(nodes.start, config))]
+        if lang is not None:
+            stacked = asyncio.to_thread(
+                start_stack, Path(state_dir), service.url, interval, lang, click.echo
+            )
+            beginning.append(asyncio.create_task(stacked))
         await service.run_until_signal()
-        await launching
+        await asyncio.gather(*beginning)
     finally:
+        await asyncio.to_thread(stop_stack, Path(state_dir))
         # The trainers need the swarm until they end.
         await asyncio.to_thread(nodes.stop)
         await swarm.stop()

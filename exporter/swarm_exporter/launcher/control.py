@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import secrets
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,18 @@ import psutil
 
 from swarm_exporter.config import Config
 from swarm_exporter.errors import SwarmExporterError
+from swarm_exporter.launcher.exclusive import LOCK_SECONDS, exclusive
 from swarm_exporter.launcher.files import LauncherFiles, NodeFiles, read_json, slug
 from swarm_exporter.launcher.marker import RUNNER
 from swarm_exporter.launcher.nodes import LaunchNode
 from swarm_exporter.launcher.ports import holder, is_taken
 from swarm_exporter.launcher.private_files import write_private
 from swarm_exporter.launcher.processes import ProcessTable, describe, end_tree
+from swarm_exporter.launcher.programs import COMMAND, sections
 from swarm_exporter.launcher.spec import NodeSpec, Settings, node_spec
 from swarm_exporter.launcher.state import LauncherState, State, load_state, save_state
-from swarm_exporter.launcher.supervisord import COMMAND, Supervisor
+from swarm_exporter.launcher.supervisord import Supervisor
 
-_LOCK_SECONDS = 60.0
 _HANDLED_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 #: Ended or waiting: nothing of it runs.
@@ -76,7 +76,7 @@ class Launcher:
         Returns once the policy has taken it in; the nodes start one after another from then on.
         Raises SwarmExporterError.
         """
-        with self._exclusive():
+        with exclusive(self.files):
             known = {spec.name: spec for spec in self._known_specs()}
             state = self.state() or LauncherState()
             specs = []
@@ -159,7 +159,7 @@ class Launcher:
         With `remember` they count as wanted still, as where the machine is shut down. Nothing of
         them is left when it returns. Raises SwarmExporterError where something is.
         """
-        with self._exclusive():
+        with exclusive(self.files):
             if not self.supervisor.answers():
                 self._end_deaf(names)
                 ended = self._end_orphans(names)
@@ -200,7 +200,7 @@ class Launcher:
 
         Raises SwarmExporterError for one that the newest launch did not name.
         """
-        with self._exclusive():
+        with exclusive(self.files):
             for name in names:
                 if name not in self.named():
                     raise SwarmExporterError(
@@ -261,7 +261,7 @@ class Launcher:
         if deaf is not None:
             with contextlib.suppress(psutil.Error):
                 deaf.kill()
-                deaf.wait(_LOCK_SECONDS)
+                deaf.wait(LOCK_SECONDS)
 
     def _write(self, specs: Sequence[NodeSpec], config: Config, reserve: int) -> None:
         try:
@@ -279,7 +279,7 @@ class Launcher:
                 exporter_url=exporter_url(config),
             )
             write_private(self.files.settings, msgspec.json.encode(settings))
-            self.supervisor.write_config(specs)
+            self.supervisor.write_config(sections(self.files, specs))
         except OSError as error:
             raise SwarmExporterError(
                 f"{self.files.root} cannot be written ({(error.strerror or '').lower()}); make "
@@ -309,25 +309,6 @@ class Launcher:
             if time.monotonic() > deadline:
                 raise SwarmExporterError(problem)
             time.sleep(_LOOK_SECONDS)
-
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Let one command at a time change anything; the second waits for the first."""
-        self.files.prepare()
-        deadline = time.monotonic() + _LOCK_SECONDS
-        with self.files.lock.open("a") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise SwarmExporterError(
-                            "another swarm-exporter command works on these nodes; try again when "
-                            "it has ended"
-                        ) from None
-                    time.sleep(_LOOK_SECONDS)
-            yield
 
     def _end_orphans(self, names: Sequence[str] | None) -> list[str]:
         """End nodes whose supervisor is gone, by their runners, then whatever is left."""

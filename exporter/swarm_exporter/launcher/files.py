@@ -18,22 +18,43 @@ from swarm_exporter.errors import SwarmExporterError
 _LONGEST_SOCKET_PATH = 84
 
 
-class LauncherFiles:
+class SupervisorFiles:
+    """The folder of one supervisord."""
+
+    def __init__(self, root: Path) -> None:
+        """Name the files; nothing is made before `prepare`."""
+        self.root = root
+        self.lock = self.root / "launch.lock"
+        self.supervisor_config = self.root / "supervisord.conf"
+        self.supervisor_log = self.root / "supervisord.log"
+        self.pid = self.root / "supervisord.pid"
+        self.socket = self._socket()
+
+    def prepare(self) -> None:
+        """Make the folders, for nobody else to look into. Raises SwarmExporterError."""
+        for folder in (self.root, self.socket.parent):
+            private_folder(folder)
+
+    def _socket(self) -> Path:
+        path = self.root / "supervisor.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+            return path
+        short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        # Not in TMPDIR: another shell, cron or a service has another one, and would find nothing.
+        return Path("/tmp") / f"swarm-exporter-{os.getuid()}-{short}" / "s.sock"  # noqa: S108 - 0700
+
+
+class LauncherFiles(SupervisorFiles):
     """The launcher's folder, for one state folder of one person."""
 
     def __init__(self, state_dir: Path) -> None:
         """Name the files; nothing is made before `prepare`."""
-        self.root = state_dir / "launcher"
+        super().__init__(state_dir / "launcher")
         self.settings = self.root / "launcher.json"
         self.state = self.root / "state.json"
-        self.lock = self.root / "launch.lock"
-        self.supervisor_config = self.root / "supervisord.conf"
-        self.supervisor_log = self.root / "supervisord.log"
         self.policy_log = self.root / "policy.log"
         #: What PyTorch tells from inside the nodes (torch_helper/).
         self.torch = self.root / "torch"
-        self.pid = self.root / "supervisord.pid"
-        self.socket = self._socket()
 
     def node(self, name: str) -> NodeFiles:
         """Return the files of one node."""
@@ -46,16 +67,9 @@ class LauncherFiles:
 
     def prepare(self) -> None:
         """Make the folders, for nobody else to look into. Raises SwarmExporterError."""
-        for folder in (self.root, self.root / "nodes", self.torch, self.socket.parent):
+        super().prepare()
+        for folder in (self.root / "nodes", self.torch):
             private_folder(folder)
-
-    def _socket(self) -> Path:
-        path = self.root / "supervisor.sock"
-        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-            return path
-        short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
-        # Not in TMPDIR: another shell, cron or a service has another one, and would find nothing.
-        return Path("/tmp") / f"swarm-exporter-{os.getuid()}-{short}" / "s.sock"  # noqa: S108 - 0700
 
 
 class NodeFiles:

@@ -41,6 +41,7 @@ from swarm_exporter.launcher.policy import (
 )
 from swarm_exporter.launcher.preflight import obstacle
 from swarm_exporter.launcher.processes import ProcessTable, command_line, cpu_seconds
+from swarm_exporter.launcher.programs import COMMAND
 from swarm_exporter.launcher.spec import NodeSpec, Settings
 from swarm_exporter.launcher.state import (
     LauncherState,
@@ -49,7 +50,7 @@ from swarm_exporter.launcher.state import (
     save_state,
     set_aside,
 )
-from swarm_exporter.launcher.supervisord import COMMAND, Supervisor
+from swarm_exporter.launcher.supervisord import Supervisor
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """supervisord: its configuration, its start, and its XML-RPC interface on a unix socket.
 
-It keeps the processes; when one is started or ended is the policy's business (policy.py), so every
-program here is `autostart=false`, `autorestart=false`. Facts: Supervisor 4.3.
+Facts: Supervisor 4.3.
 """
 
 from __future__ import annotations
@@ -21,23 +20,18 @@ from typing import Any
 import psutil
 
 from swarm_exporter.errors import SwarmExporterError
-from swarm_exporter.launcher.files import LauncherFiles
-from swarm_exporter.launcher.marker import MARKER, RUNNER
+from swarm_exporter.launcher.files import SupervisorFiles
+from swarm_exporter.launcher.marker import MARKER
 from swarm_exporter.launcher.private_files import write_private
-from swarm_exporter.launcher.spec import NodeSpec
 
-#: The `type` of the events that carry a person's commands to the policy.
-COMMAND = "swarm-exporter"
 _ANSWER_SECONDS = 20.0
-#: What a runner needs beyond a node's own grace to end it by force and to tidy up.
-_RUNNER_SECONDS = 25
 _START_SECONDS = 30.0
 
 
 class Supervisor:
-    """The supervisord of one launcher folder, running or not."""
+    """The supervisord of one folder, running or not."""
 
-    def __init__(self, files: LauncherFiles) -> None:
+    def __init__(self, files: SupervisorFiles) -> None:
         """Name it; nothing is asked."""
         self._files = files
 
@@ -76,9 +70,9 @@ class Supervisor:
         """Return supervisord's word for each program, by its name."""
         return {info["name"]: info["statename"] for info in self.call("getAllProcessInfo")}
 
-    def write_config(self, specs: Sequence[NodeSpec]) -> None:
-        """Write its configuration for these nodes."""
-        write_private(self._files.supervisor_config, _config(self._files, specs).encode())
+    def write_config(self, sections: Sequence[str]) -> None:
+        """Write its configuration with these sections of programs. Raises OSError."""
+        write_private(self._files.supervisor_config, _config(self._files, sections).encode())
 
     def add_programs(self) -> None:
         """Take in programs that were added to its configuration."""
@@ -157,12 +151,10 @@ class _Connection(http.client.HTTPConnection):
             raise
 
 
-def _config(files: LauncherFiles, specs: Sequence[NodeSpec]) -> str:
-    """Return the file. Paths are relative to the launcher's folder, where supervisord runs."""
-    python = '"' + sys.executable.replace("%", "%%") + '"'
-    parts = [
-        f"""[unix_http_server]
-file={str(files.socket).replace("%", "%%")}
+def _config(files: SupervisorFiles, sections: Sequence[str]) -> str:
+    """Return the file. Paths are relative to the folder, where supervisord runs."""
+    own = f"""[unix_http_server]
+file={escape(str(files.socket))}
 chmod=0600
 
 [supervisord]
@@ -178,38 +170,13 @@ minprocs=100
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+    return "\n".join([own, *sections])
 
-[eventlistener:policy]
-command={python} -m swarm_exporter.launcher.listener .
-events=PROCESS_STATE,REMOTE_COMMUNICATION
-buffer_size=1000
-autorestart=true
-startsecs=2
-startretries=100
-stdout_logfile=NONE
-stderr_logfile={files.policy_log.name}
-stderr_logfile_maxbytes=5MB
-stderr_logfile_backups=2
-stopwaitsecs=10
-"""
-    ]
-    parts += [
-        f"""[program:{spec.slug}]
-command={python} -m {RUNNER} nodes/{spec.slug}
-autostart=false
-autorestart=false
-startsecs=0
-startretries=0
-stopsignal=TERM
-stopwaitsecs={round(spec.stop_grace) + _RUNNER_SECONDS}
-stdout_logfile=NONE
-stderr_logfile=nodes/{spec.slug}/runner.log
-stderr_logfile_maxbytes=1MB
-stderr_logfile_backups=1
-"""
-        for spec in specs
-    ]
-    return "\n".join(parts)
+
+def escape(text: str) -> str:
+    """Return `text` as a value of supervisord's configuration, which expands %(names)s."""
+    return text.replace("%", "%%")
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Prometheus, Alertmanager and Grafana beside the exporter, without Docker, on loopback."""
