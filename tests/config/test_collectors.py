@@ -35,6 +35,7 @@ def test_a_list_names_the_only_ones(tmp_path, default):
 
 def test_an_empty_list_names_none(tmp_path):
     assert chosen(load(tmp_path, "collectors: []\n")) == [False] * 3
+    assert chosen(load(tmp_path, collectors="none")) == [False] * 3
 
 
 def test_one_is_switched_on_or_off_beside_the_others(tmp_path):

@@ -58,7 +58,8 @@ _SERVICE = (
     click.option(
         "--collectors",
         metavar="NAMES",
-        help="Only these readers of the machine, as cpu,memory; one by one with --collector.NAME "
+        help="Only these readers of the machine, as cpu,memory, or none; one by one with "
+        "--collector.NAME "
         "and --no-collector.NAME. `swarm-exporter check` lists them.",
     ),
     *(

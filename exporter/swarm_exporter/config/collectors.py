@@ -9,9 +9,11 @@ from swarm_exporter.host import COLLECTORS
 
 
 def collector_names(value: object) -> tuple[str, ...]:
-    """Read `cpu,memory` or a list: only these collectors. Raises ValueError that names the fix."""
+    """Read `cpu,memory`, a list or `none`: only these. Raises ValueError that names the fix."""
     parts = value if isinstance(value, list) else str(value).split(",")
     names = tuple(str(part).strip() for part in parts if str(part).strip())
+    if names == ("none",):
+        return ()
     for name in names:
         known_collector(name)
     return names
