@@ -6,12 +6,15 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3.1
 BIN := .venv/bin
 SYNCED := .venv/.synced
 # Debian packages of the real servers that tests start.
-SYSTEM_PACKAGES := prometheus prometheus-alertmanager victoria-metrics chromium
+SYSTEM_PACKAGES := prometheus prometheus-alertmanager victoria-metrics chromium npm
+# Grafana's own types and components, from npm.
+SCHEMA := grafana/schema/node_modules/.installed
+PREVIEW := grafana/preview/dist/index.html
 
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint bench docs boards boards-schema boards-preview pictures clean system-packages
+.PHONY: help demo install test lint bench docs boards boards-schema boards-preview boards-pictures pictures clean system-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,7 +29,7 @@ install: $(SYNCED) ## Install the command swarm-exporter below PREFIX (/usr/loca
 	@command -v swarm-exporter >/dev/null && echo "installed: swarm-exporter --instances 3" || \
 		echo "installed: $(PREFIX)/bin/swarm-exporter --instances 3 (add $(PREFIX)/bin to your PATH)"
 
-test: $(SYNCED) system-packages lint ## Run every test; real servers are installed on Debian as root
+test: $(SYNCED) system-packages $(SCHEMA) lint ## Run every test; real servers are installed on Debian as root
 	$(BIN)/pytest
 
 lint: $(SYNCED) ## Check style, format and types
@@ -49,16 +52,26 @@ boards: $(SYNCED) ## Write grafana/dashboards from grafana/boards, and the same 
 	PYTHONPATH=grafana $(BIN)/python -m boards grafana/dashboards
 	SWARM_BOARD_LANG=zh PYTHONPATH=grafana $(BIN)/python -m boards grafana/dashboards-zh
 
-# Node.js is needed (apt-get install nodejs npm, brew install node); `make test` repeats it then.
-boards-schema: ## Check grafana/dashboards against the types of Grafana's own front end
-	cd grafana/schema && npm ci --silent --no-audit --no-fund --ignore-scripts
+boards-schema: $(SCHEMA) ## Check grafana/dashboards against the types of Grafana's own front end
 	node grafana/schema/check.js grafana/dashboards/*.json grafana/dashboards-zh/*.json
 
-boards-preview: ## Build grafana/preview, which draws the boards with Grafana's own components
-	cd grafana/preview && npm ci --silent --legacy-peer-deps --no-audit --no-fund --ignore-scripts && npm run --silent build
+boards-preview: $(PREVIEW) ## Build grafana/preview, which draws the boards with Grafana's own components
 
-pictures: $(SYNCED) ## Draw the README's picture of the status page with Chromium
-	$(BIN)/python tests/real/pictures.py docs/
+boards-pictures: $(SYNCED) $(PREVIEW) ## Draw every panel of every board, and fail where one cannot be drawn
+	SWARM_TEST_REQUIRE_REAL=1 $(BIN)/pytest tests/boards/test_preview.py
+
+pictures: $(SYNCED) $(PREVIEW) ## Draw the pictures of the status page and the boards again (5 minutes)
+	$(BIN)/python tests/real/pictures.py docs/pictures
+
+# Node.js is needed (apt-get install nodejs npm, brew install node), for the preview from 20.19 on.
+NPM_CI := npm ci --silent --no-audit --no-fund --ignore-scripts
+
+$(SCHEMA): grafana/schema/package-lock.json | system-packages
+	@command -v npm >/dev/null || { echo "make: npm is not installed; the boards' schema is not checked"; exit 0; }; \
+	cd grafana/schema && $(NPM_CI) && touch node_modules/.installed
+
+$(PREVIEW): grafana/preview/package-lock.json $(wildcard grafana/preview/src/*) grafana/preview/vite.config.js
+	cd grafana/preview && $(NPM_CI) --legacy-peer-deps && npm run --silent build
 
 clean: ## Remove what make has made
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
