@@ -1,4 +1,4 @@
-"""One bounded HTTP GET: an answer within its limits, or a fault with its reason."""
+"""One bounded HTTP request: an answer within its limits, or a fault with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import msgspec
 
-from swarm_exporter.addresses import redact_url
+from swarm_exporter.addresses import origin_of, redact_url
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.errors import SourceError
 
@@ -32,6 +32,8 @@ class Answer(msgspec.Struct, frozen=True):
     location: str
     #: How long a cache on the way has held it, seconds (RFC 9111, section 5.1).
     age: float
+    #: Its Retry-After as it stands there (RFC 9110, section 10.2.3); empty without one.
+    retry_after: str = ""
 
 
 def new_client() -> httpx.AsyncClient:
@@ -57,11 +59,36 @@ async def get(client: httpx.AsyncClient, url: str, *, timeout: float, limit: int
     `timeout` in seconds is for each step (connect, each read); the caller bounds the whole.
     Raises SourceError where no whole answer within the limit came.
     """
+    return await _ask(client, "GET", url, None, timeout, limit, redact_url(url))
+
+
+async def post_json(
+    client: httpx.AsyncClient, url: str, body: bytes, *, timeout: float, limit: int
+) -> Answer:
+    """POST a JSON `body` to `url`; return the answer whatever its status, as `get` does.
+
+    The path may hold a key as well, so a fault names no more than scheme, host and port.
+    """
+    return await _ask(client, "POST", url, body, timeout, limit, origin_of(url))
+
+
+async def _ask(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    content: bytes | None,
+    timeout: float,
+    limit: int,
+    where: str,
+) -> Answer:
+    """Ask once; `where` is what a fault may tell of the address."""
+    headers = {"content-type": "application/json"} if content is not None else None
+    request = client.stream(method, url, content=content, headers=headers, timeout=timeout)
     try:
-        async with client.stream("GET", url, timeout=timeout) as response:
+        async with request as response:
             body = await _bounded_body(response, limit)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-        raise _error_of(error, url) from None
+        raise _error_of(error, where) from None
     age = response.headers.get("age", "")
     return Answer(
         status=response.status_code,
@@ -69,6 +96,7 @@ async def get(client: httpx.AsyncClient, url: str, *, timeout: float, limit: int
         body=body,
         location=redact_url(response.headers.get("location", "")),
         age=float(age) if age.isdecimal() and len(age) < 10 else 0.0,
+        retry_after=response.headers.get("retry-after", ""),
     )
 
 
@@ -82,24 +110,28 @@ async def get_json(client: httpx.AsyncClient, url: str, *, timeout: float, limit
     return answer
 
 
-def refuse_other_than_json(answer: Answer) -> None:
-    """Raise the SourceError that tells what an answer is, unless it is a 200 with JSON in it."""
+def refuse_other_than_json(answer: Answer, *, private: bool = False) -> None:
+    """Raise the SourceError that tells what an answer is, unless it is a 200 with JSON in it.
+
+    `private` says that the address asked holds a key, which the answer may repeat: then nothing
+    of its text is told, and of where it redirects to only scheme, host and port.
+    """
     status = answer.status
     if 300 <= status < 400:
-        raise SourceError(Reason.REDIRECT, f"HTTP {status} to {answer.location or 'nowhere'}")
+        location = origin_of(answer.location) if private else answer.location
+        raise SourceError(Reason.REDIRECT, f"HTTP {status} to {location or 'nowhere'}")
     page = "html" in answer.content_type or answer.body[:64].lstrip().startswith(b"<")
     if page:
         raise SourceError(Reason.HTML, f"HTTP {status} with a web page")
+    said = "" if private else f": {quote(answer.body)}"
     if status == 404:
-        raise SourceError(Reason.NOT_FOUND, f"HTTP 404: {quote(answer.body)}")
+        raise SourceError(Reason.NOT_FOUND, f"HTTP 404{said}")
     if status >= 500:
         # Starlette's JSON encoder refuses NaN with this text (recorded from v0.4.4).
         nan = b"Out of range float values" in answer.body
-        raise SourceError(
-            Reason.NAN if nan else Reason.HTTP_5XX, f"HTTP {status}: {quote(answer.body)}"
-        )
+        raise SourceError(Reason.NAN if nan else Reason.HTTP_5XX, f"HTTP {status}{said}")
     if status != 200:
-        raise SourceError(Reason.HTTP_4XX, f"HTTP {status}: {quote(answer.body)}")
+        raise SourceError(Reason.HTTP_4XX, f"HTTP {status}{said}")
     if not answer.body.strip():
         raise SourceError(Reason.EMPTY, "HTTP 200 without a body")
 
@@ -122,9 +154,8 @@ async def _bounded_body(response: httpx.Response, limit: int) -> bytearray:
     return body
 
 
-def _error_of(error: Exception, url: str) -> SourceError:
+def _error_of(error: Exception, where: str) -> SourceError:
     """Find the reason in an exception and what caused it; its own text may hold the URL."""
-    where = redact_url(url)
     for cause in _causes(error):
         if isinstance(cause, (httpx.TimeoutException, TimeoutError)):
             return SourceError(Reason.TIMEOUT, f"no answer in time from {where}")
