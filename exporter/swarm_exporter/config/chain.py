@@ -107,10 +107,15 @@ def resolve_chain(
     if document is None:
         return Chain()
     common = file or FileChain()
-    everywhere = _coordinator(common, common, "chain", document) if file is not None else None
+    everywhere = None
+    # A section may hold no more than what the nodes' own contracts have in common.
+    if file is not None and (not nodes or _chooses(file)):
+        everywhere = _coordinator(common, common, "chain", document)
     own = {
-        name: _coordinator(common, _completed(written, common), key, document)
+        # Either word of a node's own replaces both of the section's.
+        name: _coordinator(common, written, key, document)
         for name, (key, written) in nodes.items()
+        if _chooses(written)
     }
     return Chain(everywhere=everywhere, nodes=own)
 
@@ -159,9 +164,8 @@ def rpc_url(value: object) -> str:
     return text
 
 
-def _completed(own: FileNodeChain, common: FileNodeChain) -> FileNodeChain:
-    """A node that says nothing of its contract has that of all; either word replaces both."""
-    return own if own.preset is not None or own.contract is not None else common
+def _chooses(file: FileNodeChain) -> bool:
+    return file.preset is not None or file.contract is not None
 
 
 def _coordinator(

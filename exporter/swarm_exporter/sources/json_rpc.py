@@ -36,11 +36,11 @@ _LONGEST_QUOTE = 120
 _SHORTEST_SECRET = 4
 
 
-class RateLimitedError(SourceError):
-    """The RPC asks for fewer questions; `wait` is for how long, seconds, where it says so."""
+class WaitError(SourceError):
+    """A failure that says how long not to ask again: `wait`, seconds."""
 
-    def __init__(self, detail: str, wait: float | None) -> None:
-        super().__init__(RATE_LIMITED, detail)
+    def __init__(self, reason: Reason, detail: str, wait: float) -> None:
+        super().__init__(reason, detail)
         self.wait = wait
 
 
@@ -59,10 +59,9 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Reverted(msgspec.Struct, frozen=True):
-    """A call that the contract itself refused; `data` is its revert data in hexadecimal, or empty.
+    """A call that the contract itself refused."""
 
-    """
-
+    #: Revert data in hexadecimal with `0x`; empty where the RPC gives none.
     data: str = ""
 
 
@@ -116,8 +115,6 @@ def decode_batch(body: bytes | bytearray, first_id: int, count: int, url: str) -
         raise SourceError(Reason.INVALID_JSON, "the answer is not whole, valid JSON") from None
     if isinstance(content, dict) and isinstance(content.get("error"), dict):
         failed = _failed(content["error"], url)
-        if failed.reason is RATE_LIMITED:
-            raise RateLimitedError(failed.detail, None)
         raise SourceError(failed.reason, f"the batch was refused: {failed.detail}")
     if not isinstance(content, list):
         raise SourceError(Reason.WRONG_SHAPE, "JSON, but no answer to a JSON-RPC batch")
@@ -151,26 +148,17 @@ def retry_after_seconds(text: str, now: float) -> float | None:
 
 
 def _refuse_status(answer: Answer, now: float) -> None:
-    """Raise what is wrong with an answer as a whole, and how long to wait where it says so."""
-    wait = retry_after_seconds(answer.retry_after, now)
-    if answer.status == 429:
-        detail = "HTTP 429"
-        if wait is not None:
-            detail += f", and to wait {format_duration(wait)}"
-        raise RateLimitedError(detail, wait)
+    """Raise what is wrong with an answer as a whole, with how long to wait where it says so."""
     try:
+        if answer.status == 429:
+            raise SourceError(RATE_LIMITED, "HTTP 429")
         refuse_other_than_json(answer, private=True)
     except SourceError as error:
-        raise _with_wait(error, wait) from None
-
-
-def _with_wait(error: SourceError, wait: float | None) -> SourceError:
-    """A server that is away for a while (503) may say for how long as well."""
-    if wait is None:
-        return error
-    waiting = RateLimitedError(error.detail, wait)
-    waiting.reason = error.reason
-    return waiting
+        wait = retry_after_seconds(answer.retry_after, now)
+        if wait is None:
+            raise
+        detail = f"{error.detail}, and to wait {format_duration(wait)}"
+        raise WaitError(error.reason, detail, wait) from None
 
 
 def _outcome(answers: Sequence[Mapping[str, object]], url: str) -> Outcome:
