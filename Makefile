@@ -8,13 +8,14 @@ SYNCED := .venv/.synced
 # Debian packages of the real servers that tests start.
 SYSTEM_PACKAGES := prometheus prometheus-alertmanager victoria-metrics chromium npm
 # Grafana's own types and components, from npm.
-SCHEMA := grafana/schema/node_modules/.installed
+SCHEMA := grafana/schema/node_modules/.package-lock.json
+CHAIN := tests/contracts/node_modules/.package-lock.json
 PREVIEW := grafana/preview/dist/index.html
 
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint bench docs boards boards-schema boards-preview boards-pictures pictures clean system-packages
+.PHONY: help demo install test lint bench docs boards boards-schema boards-preview boards-pictures chain-node pictures clean system-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -29,7 +30,7 @@ install: $(SYNCED) ## Install the command swarm-exporter below PREFIX (/usr/loca
 	@command -v swarm-exporter >/dev/null && echo "installed: swarm-exporter --instances 3" || \
 		echo "installed: $(PREFIX)/bin/swarm-exporter --instances 3 (add $(PREFIX)/bin to your PATH)"
 
-test: $(SYNCED) system-packages $(SCHEMA) lint ## Run every test; real servers are installed on Debian as root
+test: $(SYNCED) system-packages $(SCHEMA) $(CHAIN) lint ## Run every test; real servers are installed on Debian as root
 	$(BIN)/pytest
 
 lint: $(SYNCED) ## Check style, format and types
@@ -63,12 +64,15 @@ boards-pictures: $(SYNCED) $(PREVIEW) ## Draw every panel of every board, and fa
 pictures: $(SYNCED) $(PREVIEW) ## Draw the pictures of the status page and the boards again (5 minutes)
 	$(BIN)/python tests/real/pictures.py docs/pictures
 
-# Node.js is needed (apt-get install nodejs npm, brew install node), for the preview from 20.19 on.
+chain-node: $(CHAIN) ## Install the chain and the compiler that tests of the chain source use
+
+# Node.js is needed (apt-get install npm, brew install node), for the preview from 20.19 on. npm's own
+# list of what it has installed is the stamp.
 NPM_CI := npm ci --silent --no-audit --no-fund --ignore-scripts
 
-$(SCHEMA): grafana/schema/package-lock.json | system-packages
-	@command -v npm >/dev/null || { echo "make: npm is not installed; the boards' schema is not checked"; exit 0; }; \
-	cd grafana/schema && $(NPM_CI) && touch node_modules/.installed
+$(SCHEMA) $(CHAIN): %/node_modules/.package-lock.json: %/package-lock.json | system-packages
+	@command -v npm >/dev/null || { echo "make: npm is not installed; tests that need $* are skipped"; exit 0; }; \
+	cd $* && $(NPM_CI) && touch node_modules/.package-lock.json
 
 $(PREVIEW): grafana/preview/package-lock.json $(wildcard grafana/preview/src/*) grafana/preview/vite.config.js
 	cd grafana/preview && $(NPM_CI) --legacy-peer-deps && npm run --silent build

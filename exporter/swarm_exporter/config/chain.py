@@ -188,10 +188,7 @@ def _coordinator(
     if common.chain_id is not None:
         chain_id = setting(common.chain_id, "chain_id").parse(values.whole_number(1, 2**53 - 1))
     if name is not None:
-        preset = PRESETS[name]
-        if contract is not None and contract.lower() != preset.contract.lower():
-            name = OWN
-        contract = contract or preset.contract
+        contract = contract or PRESETS[name].contract
         rpc, chain_id = rpc or GENSYN_RPC, chain_id or GENSYN_CHAIN_ID
     elif contract is None:
         presets = ", ".join(PRESETS)
@@ -203,7 +200,7 @@ def _coordinator(
         read = values.duration(shortest=SHORTEST_INTERVAL)
         interval["interval"] = setting(common.interval, "interval").parse(read)
     return Coordinator(
-        preset=name or _name_of(contract), contract=contract, rpc=rpc, chain_id=chain_id, **interval
+        preset=_name_of(contract), contract=contract, rpc=rpc, chain_id=chain_id, **interval
     )
 
 

@@ -10,8 +10,6 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from swarm_exporter.addresses import origin_of
 from swarm_exporter.config import Config
 from swarm_exporter.config.chain import Coordinator
@@ -50,7 +48,7 @@ _MOST_CALLS = 1000
 _BODY_LIMIT = 4 * 1024 * 1024
 
 
-class ChainFacts(NodeFacts):
+class ChainFacts(NodeFacts, frozen=True, kw_only=True):
     """What the contract says of one node's peer, and of the swarm; None where it says nothing."""
 
     #: The name of the contract's preset, or `custom`.
@@ -149,7 +147,8 @@ class ChainSource(Source):
         outcomes = await self._outcomes(wanted, questions, context)
         answers = await asyncio.to_thread(read_answers, questions, outcomes)
         refused = answers.refused_lists
-        if refused:
+        # Where nothing at all is known of these calls, nothing is known of single peers either.
+        if refused and (answers.values or any(r.name for r in answers.reverts.values())):
             single = [Question(function, (peer,)) for function in refused for peer in peers]
             outcomes = await self._outcomes(wanted, single, context)
             answers = answers.with_singles(await asyncio.to_thread(read_answers, single, outcomes))

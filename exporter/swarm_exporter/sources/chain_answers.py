@@ -36,6 +36,8 @@ FUNCTIONS_OF_SWARM = (CURRENT_ROUND, CURRENT_STAGE, UNIQUE_VOTERS)
 #: Functions that tell something of peers: rewards, wins, votes, registered.
 FUNCTIONS_OF_PEERS = (TOTAL_REWARDS, TOTAL_WINS, VOTE_COUNT, EOA)
 
+FUNCTIONS_OF_LISTS = (TOTAL_REWARDS, EOA)
+
 #: A function, and the peer that it was asked for: empty for those of the swarm.
 Key = tuple[Function, str]
 
@@ -87,7 +89,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lacking(self) -> tuple[Function, ...]:
-        """Return the functions that were reverted without a reason, whomever they were asked for."""
+        """Return the functions that were reverted without a reason for everybody."""
         by_function: dict[Function, list[Key]] = {}
         for question in self.asked:
             by_function.setdefault(question.function, []).extend(question.keys)
@@ -137,13 +139,10 @@ class Memory:
             self._lacking.pop(question.function, None)
         for function in answers.lacking:
             self._lacking[function] = (frozenset(peers), now + ASK_AGAIN_SECONDS)
-        listing = (TOTAL_REWARDS, EOA)
-        for function in listing:
-            single = [q for q in answers.asked if q.function == function and len(q.peers) == 1]
-            if len(single) > 1:
-                self._one_by_one.setdefault(function, now + ASK_AGAIN_SECONDS)
-            elif any(question.function == function for question in answers.asked):
-                self._one_by_one.pop(function, None)
+        for function in FUNCTIONS_OF_LISTS:
+            asked = sum(question.function == function for question in answers.asked)
+            if asked > 1 and not self.asks_one_by_one(function, now):
+                self._one_by_one[function] = now + ASK_AGAIN_SECONDS
 
     def forget(self) -> None:
         """Begin anew: the contract was not the one it should be."""
@@ -159,7 +158,7 @@ def questions_for(peers: tuple[str, ...], memory: Memory, now: float) -> list[Qu
     for function in FUNCTIONS_OF_PEERS:
         if memory.lacks(function, peers, now):
             continue
-        if function.takes == ("string[]",) and not memory.asks_one_by_one(function, now):
+        if function in FUNCTIONS_OF_LISTS and not memory.asks_one_by_one(function, now):
             questions.append(Question(function, peers))
         else:
             questions += [Question(function, (peer,)) for peer in peers]
@@ -171,7 +170,7 @@ def request_of(question: Question, contract: str) -> Request:
     function = question.function
     if not function.takes:
         values: tuple[object, ...] = ()
-    elif function.takes == ("string[]",):
+    elif function in FUNCTIONS_OF_LISTS:
         values = (question.peers,)
     else:
         values = question.peers
