@@ -12,6 +12,7 @@ from swarm_exporter.sources.chain_abi import FUNCTIONS
 
 #: From a batch to the whole HTTP answer.
 Answering = Callable[[list[dict[str, Any]]], bytes]
+_TLS_HANDSHAKE = b"\x16"
 _BY_SELECTOR = {function.selector: function for function in FUNCTIONS.values()}
 
 
@@ -32,18 +33,24 @@ async def rpc_server(answering: Answering) -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.append(asyncio.current_task())
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"POST ")
-            length = next(
-                int(line.split(b":")[1])
-                for line in head.split(b"\r\n")
-                if line.lower().startswith(b"content-length:")
-            )
-            writer.write(answering(json.loads(await reader.readexactly(length))))
+            writer.write(await answer(reader))
             await writer.drain()
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+    async def answer(reader: asyncio.StreamReader) -> bytes:
+        first = await reader.readexactly(1)
+        if first == _TLS_HANDSHAKE:
+            return http(b"", status="400 Bad Request")
+        head = first + await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"POST ")
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        )
+        return answering(json.loads(await reader.readexactly(length)))
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:

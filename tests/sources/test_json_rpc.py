@@ -152,7 +152,7 @@ def test_a_server_without_tls():
     assert fault(http(b""), scheme="https").reason is Reason.TLS
 
 
-def test_a_server_that_never_answers(monkeypatch):
+def test_a_server_that_never_answers():
     async def run():
         async def hang(reader, writer):
             await reader.read()
@@ -202,7 +202,7 @@ def test_how_long_to_wait_is_told(status, reason):
     said = fault(http(b"{}", status=status, more="retry-after: 90\r\n"))
     assert isinstance(said, WaitError)
     assert (said.reason, said.wait) == (reason, 90.0)
-    assert said.detail.endswith("and to wait 1m 30s")
+    assert said.detail.endswith("and to wait 1m30s")
 
 
 RETRIES = {
