@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 GRAFANA = Path(__file__).parents[1]
-_WIDTH = 1280
+_WIDTH = 1600
 _FLAGS = [
     "--headless",
     "--no-sandbox",
