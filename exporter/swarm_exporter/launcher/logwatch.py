@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from swarm_exporter.launcher.spec import NodeSpec
+from swarm_exporter.log_tail import Position, looks
 
-#: Colours and cursor movements (ECMA-48): RL Swarm v0.2 to v0.4 colour lines even in a pipe.
-_TERMINAL_CODE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 #: So much of one log is read at one look; the rest at the next.
 _MOST_BYTES = 4 * 1024 * 1024
-_LONGEST_LINE = 64 * 1024
 
 #: Inode and offset, by path.
 Offsets = dict[str, tuple[int, int]]
@@ -40,6 +38,7 @@ class LogWatch:
 
     def __init__(self, spec: NodeSpec) -> None:
         """Compile the profile's patterns."""
+        self._positions: dict[str, Position] = {}
         rules: list[tuple[str, str, Callable[[LogFacts], None]]] = [
             (spec.ready_log or spec.console, spec.ready_pattern, _note_ready),
             (spec.console, spec.waiting_login, _note_waiting),
@@ -58,50 +57,30 @@ class LogWatch:
         """Read what is new since `offsets`, which move on, and return what it says."""
         facts = LogFacts()
         for path, rules in self._rules.items():
-            if not Path(path).exists():
-                # Its successor may get the same inode.
-                offsets.pop(path, None)
-                continue
             with contextlib.suppress(OSError):
-                written = Path(path).stat().st_mtime
-                facts.last_line = max(facts.last_line or 0.0, written)
-                for line in _new_lines(path, offsets):
-                    for pattern, note in rules:
-                        if pattern.search(line):
-                            note(facts)
+                for found in looks(Path(path), self._position(path, offsets), _MOST_BYTES):
+                    self._remember(path, found.position, offsets)
+                    if found.written is not None:
+                        facts.last_line = max(facts.last_line or 0.0, found.written)
+                    for line in filter(None, found.data.decode(errors="replace").split("\n")):
+                        for pattern, note in rules:
+                            if pattern.search(line):
+                                note(facts)
         return facts
 
+    def _position(self, path: str, offsets: Offsets) -> Position:
+        inode, offset = offsets.get(path, (0, 0))
+        known = self._positions.get(path, Position())
+        # The launcher was started anew, or the node: what is known of the file itself is not kept.
+        same = (known.inode, known.offset) == (inode, offset)
+        return known if same else Position(inode=inode, offset=offset)
 
-def _new_lines(path: str, offsets: Offsets) -> Iterator[str]:
-    inode, offset = offsets.get(path, (0, 0))
-    found = Path(path).stat()
-    if inode and found.st_ino != inode:
-        # Rotated: the end of what was being read has another name now.
-        older = Path(f"{path}.1")
-        with contextlib.suppress(OSError):
-            if older.stat().st_ino == inode:
-                yield from _lines(_read(older, offset))
-        offset = 0
-    if found.st_size < offset:
-        offset = 0
-    data = _read(Path(path), offset)
-    end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-    if not end and len(data) >= _LONGEST_LINE:
-        end = len(data)
-    offsets[path] = (found.st_ino, offset + end)
-    yield from _lines(data[:end])
-
-
-def _read(path: Path, offset: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(_MOST_BYTES)
-
-
-def _lines(data: bytes) -> Iterator[str]:
-    text = _TERMINAL_CODE.sub(b"", data).decode(errors="replace")
-    # Progress bars end their lines with a carriage return alone.
-    return (line for line in re.split(r"[\r\n]", text) if line)
+    def _remember(self, path: str, position: Position, offsets: Offsets) -> None:
+        self._positions[path] = position
+        if position.inode:
+            offsets[path] = (position.inode, position.offset)
+        else:
+            offsets.pop(path, None)
 
 
 def _note_ready(facts: LogFacts) -> None:
