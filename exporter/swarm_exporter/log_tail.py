@@ -140,17 +140,24 @@ def _unread(
             if holds(file, position):
                 file.offset = position.offset
                 return [*reversed(older[: number + 1]), *newer]
-    whole_mark = position.offset >= _MARK_BYTES
-    if current is not None and whole_mark and _has_copy(current, position):
+    if current is not None and position.offset >= _MARK_BYTES and _has_copy(current, position):
         current.offset = position.offset
+        return newer
+    for number, file in enumerate(older):
+        if _is_same(file, position):
+            # It was truncated, has grown again, and was rotated.
+            return [*reversed(older[: number + 1]), *newer]
     return newer
 
 
 def _is_at(file: _File, position: Position) -> bool:
     """Tell whether this is the file that was read, and still has what was read."""
-    same = file.inode == position.inode and position.device in (0, file.device)
     known = not position.mark or _mark(file, position.offset) == position.mark
-    return same and file.size >= position.offset and known
+    return _is_same(file, position) and file.size >= position.offset and known
+
+
+def _is_same(file: _File, position: Position) -> bool:
+    return file.inode == position.inode and position.device in (0, file.device)
 
 
 def _has_copy(file: _File, position: Position) -> bool:

@@ -231,6 +231,9 @@ class _Reader:
             return
         if self._beside and not self.place.uncaught and not match.terminal_only:
             return
+        if match.terminal_only and self.place.open:
+            # The shell or the system says it, whatever the trainer was saying.
+            self.close()
         if match.kind is not None:
             if header:
                 self._move(open=True)
