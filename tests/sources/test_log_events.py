@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm_exporter.log_tail import Position, looks
+from swarm_exporter.log_tail import looks
 from swarm_exporter.sources.log_events import Place, line_time, read_events, settled
 from swarm_exporter.sources.log_patterns import LogName, Patterns, built_in_patterns
 
@@ -249,9 +249,7 @@ PIECES = [
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.sampled_from(PIECES), max_size=12), st.sets(st.integers(0, 60)), st.booleans()
-)
+@given(st.lists(st.sampled_from(PIECES), max_size=12), st.sets(st.integers(0, 60)), st.booleans())
 def test_the_events_do_not_depend_on_where_the_text_was_cut(pieces, cuts, beside):
     patterns = PATTERNS[LogName.CONSOLE]
     text = "".join(pieces)

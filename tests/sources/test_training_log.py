@@ -398,8 +398,7 @@ PIECES = {
     "joined": (hydra("🐝 Joining round: 5"), {}),
     "accepted": (post(200), {"accepted": 1}),
     "refused": (
-        post(400)
-        + hydra("400 Client Error: x for url: http://localhost:3000/api/submit-reward"),
+        post(400) + hydra("400 Client Error: x for url: http://localhost:3000/api/submit-reward"),
         {"refused": 1, "submit_refused": 1},
     ),
     "memory": (

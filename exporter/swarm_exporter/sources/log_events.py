@@ -30,11 +30,11 @@ _TRACEBACK = b"Traceback (most recent call last):"
 #: Between two tracebacks of one chain.
 _GLUE = (
     b"During handling of the above exception, another exception occurred",
-    b"The above exception was the direct cause of the following exception",
+    b"he above exception was the direct cause of the following exception",
 )
 #: Hydra's words before an exception that nobody caught: no log has it, only the terminal.
 _UNCAUGHT = b"Error executing job with overrides"
-_OWN_NEEDLES = (_TRACEBACK, *_GLUE, _UNCAUGHT)
+_OWN_NEEDLES = (_TRACEBACK, b"he above exception", _UNCAUGHT)
 #: A record without an end (a terminal's text has few headers) is left after so many lines.
 _LONGEST_RECORD = 30
 _NUMBER = rb"(?:[A-Za-z_][\w.]*\()?([-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
@@ -239,20 +239,31 @@ class _Reader:
                 self._move(open=True)
             self._tell_error(match, line)
             return
-        if match.event is Event.WINNER_REFUSAL:
-            echo = self.place.winner_echo
-            self._move(winner_echo=False)
-            if echo:
-                return
-        if match.event in (Event.WINNER_REFUSED, Event.WINNER_ACCEPTED):
-            self._move(winner_echo=match.event is Event.WINNER_REFUSED)
-        if match.event is Event.SUBMIT_ACCEPTED:
+        if not self._is_echo(match.event):
+            self._tell_event(match, line)
+
+    def _is_echo(self, event: Event) -> bool:
+        """Tell whether a line repeats the refusal of the line before."""
+        place = self.place
+        if event is Event.SUBMIT_ACCEPTED:
             self._move(echo=False)
+        elif event in (Event.WINNER_REFUSED, Event.WINNER_ACCEPTED, Event.WINNER_REFUSAL):
+            self._move(winner_echo=event is Event.WINNER_REFUSED)
+        return event is Event.WINNER_REFUSAL and place.winner_echo
+
+    def _tell_event(self, match: Match, line: bytes) -> None:
+        loss = reward = None
         if match.event is Event.METRICS:
             loss, reward = _number(_LOSS, line), _number(_REWARD, line)
-            self._tell(Told(event=Event.METRICS, time=line_time(line), loss=loss, reward=reward))
-        else:
-            self._tell(Told(event=match.event, round=match.round, time=line_time(line)))
+        self._tell(
+            Told(
+                event=match.event,
+                round=match.round,
+                time=line_time(line),
+                loss=loss,
+                reward=reward,
+            )
+        )
 
     def _tell_error(self, match: Match, line: bytes) -> None:
         """Tell of an error once in its record, and of a refused submission once in two lines."""
