@@ -44,6 +44,7 @@ bench: $(SYNCED) ## Measure, and print ratios
 	$(BIN)/python bench/collection.py
 	$(BIN)/python bench/utilisation.py
 	$(BIN)/python bench/fifty_nodes.py
+	$(BIN)/python bench/log_tail.py
 
 docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
 	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md

@@ -315,6 +315,22 @@ def test_a_log_replaced_by_what_is_no_file_is_said_at_once_and_not_for_ever(logs
     assert logs.look().submissions["accepted"] == 2
 
 
+def test_another_log_stands_in_for_one_that_is_no_file_and_that_is_said(logs):
+    logs.path(LAUNCHER).mkdir(parents=True)
+    logs.write(CONSOLE, hydra("🐝 Joining round: 5"))
+    facts = logs.poll()
+    assert facts.value.nodes["1"].joined_round == 5
+    assert facts.defects == (Reason.UNREADABLE,)
+
+
+def test_logs_of_other_programs_are_not_the_terminal(logs):
+    logs.write("nohup.out", "INFO:t:x:Training timed out!\n", NOW - 5000)
+    for name in ("yarn-error.log", "npm-debug.log", "ollama.log"):
+        logs.write(name, "MemoryError\n", NOW)
+    facts = logs.look()
+    assert (facts.log, errors(facts)) == ("nohup.out", {"game_over": 1})
+
+
 def test_a_node_that_was_never_started_has_no_log_yet(logs):
     error = logs.fails()
     assert error.reason is Reason.NOT_READY
@@ -351,6 +367,22 @@ def test_a_log_of_another_user_is_a_matter_of_permission():
             error = logs.fails()
         logs.path(LAUNCHER).chmod(0o600)
     assert error.reason is Reason.PERMISSION
+
+
+def test_a_log_beside_that_cannot_be_read_costs_itself_alone():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o777)
+        logs = Logs(path)
+        logs.config.state_dir.mkdir(mode=0o777)
+        logs.config.state_dir.chmod(0o777)
+        logs.write(LAUNCHER, post(200))
+        logs.write(YARN, "user not found\n")
+        logs.path(YARN).chmod(0)
+        with without_privileges():
+            facts = logs.poll()
+    assert facts.defects == (Reason.PERMISSION,)
+    assert facts.value.nodes["1"].submissions["accepted"] == 1
 
 
 def test_one_log_of_ones_own_and_patterns_for_it(tmp_path):

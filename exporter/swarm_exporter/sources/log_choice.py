@@ -20,7 +20,8 @@ from swarm_exporter.sources.log_patterns import LogName
 _LEFT_SECONDS = 24 * 3600.0
 #: Of two copies of the terminal (`tee`) the one that was read is read on.
 _SAME_SECONDS = 600.0
-_MOST_CONSOLES = 20
+#: Logs of other programs that a person may find in a node's folder.
+_STRANGERS = ("yarn", "npm", "ollama")
 
 
 class FoundLog(msgspec.Struct, frozen=True):
@@ -88,14 +89,18 @@ def _best(own: list[FoundLog], console: FoundLog | None) -> FoundLog | None:
 
 
 def _console(folder: Path, reading: str, odd: list[Path]) -> FoundLog | None:
-    paths = [folder / "logs" / LAUNCHER_LOG, folder / "nohup.out"]
-    paths += sorted(Path(name) for name in _names(folder) if name.endswith(".log"))
-    found = [log for path in paths if (log := found_log(path, LogName.CONSOLE, odd)) is not None]
-    found = sorted(found, key=lambda log: log.written, reverse=True)[:_MOST_CONSOLES]
-    for log in found:
-        if str(log.path) == reading and found[0].written - log.written <= _SAME_SECONDS:
-            return log
-    return found[0] if found else None
+    usual = [folder / "logs" / LAUNCHER_LOG, folder / "nohup.out"]
+    named = sorted(Path(name) for name in _names(folder) if name.endswith(".log"))
+    found = [found_log(path, LogName.CONSOLE, odd) for path in usual]
+    found += [
+        found_log(path, LogName.CONSOLE, [])
+        for path in named
+        if not path.name.startswith(_STRANGERS)
+    ]
+    there = [log for log in found if log is not None]
+    newest = max((log.written for log in there), default=0.0)
+    fresh = [log for log in there if newest - log.written <= _SAME_SECONDS]
+    return next((log for log in fresh if str(log.path) == reading), fresh[0] if fresh else None)
 
 
 def _newest_training_log(logs: Path) -> Path | None:

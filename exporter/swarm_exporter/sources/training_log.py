@@ -178,10 +178,10 @@ class _Look:
             raise self._no_log(logs)
         self._begin(trainer)
         self._follow(trainer)
-        if logs.console is not None:
-            self._follow(logs.console, beside=True)
-        if logs.yarn is not None:
-            self._follow(logs.yarn)
+        if logs.odd is not None:
+            self.defects.append(Reason.UNREADABLE)
+        self._follow_beside(logs.console)
+        self._follow_beside(logs.yarn)
         self._forget(logs)
         written = [found.written for found in (trainer, logs.console) if found is not None]
         return self._facts(trainer, min(max(written), self._now))
@@ -213,6 +213,17 @@ class _Look:
             self._take(told, self._now)
             places[path] = Place(known_until=self.state.newest)
         self.state = msgspec.structs.replace(self.state, reading=path, places=places)
+
+    def _follow_beside(self, found: FoundLog | None) -> None:
+        """Read a log that adds to the trainer's own; that it cannot be read costs it alone."""
+        if found is None:
+            return
+        try:
+            self._follow(found, beside=found.name is LogName.CONSOLE)
+        except PermissionError:
+            self.defects.append(Reason.PERMISSION)
+        except OSError:
+            self.defects.append(Reason.UNREADABLE)
 
     def _follow(self, found: FoundLog, *, beside: bool = False) -> None:
         path = str(found.path)
