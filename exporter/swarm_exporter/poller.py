@@ -19,7 +19,7 @@ from swarm_exporter.durations import format_duration
 from swarm_exporter.model import Reading
 from swarm_exporter.reasons import ACTION, MEANING, Reason
 from swarm_exporter.sources.base import Context, Facts, Source, Target
-from swarm_exporter.sources.errors import SourceError
+from swarm_exporter.sources.errors import LONGEST_RETRY_AFTER_SECONDS, SourceError
 from swarm_exporter.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,8 @@ class _Job:
         self._clock = clock
         self._uniform = uniform
         self._failures = 0
+        #: How long the last failure asked to be left alone, seconds.
+        self._retry_after = 0.0
         self._failing_since = 0.0
         self._succeeded = False
         self._failure: Reason | None = None
@@ -145,13 +147,17 @@ class _Job:
     def _backoff(self) -> float:
         longest = max(self.target.interval, LONGEST_BACKOFF_SECONDS)
         doubled = self.target.interval * 2.0 ** min(self._failures - 1, 16)
-        return min(doubled * self._uniform(0.75, 1.25), longest)
+        own = min(doubled * self._uniform(0.75, 1.25), longest)
+        # Whoever else was told the same does not come back at the same moment.
+        asked = min(self._retry_after * self._uniform(1.0, 1.1), LONGEST_RETRY_AFTER_SECONDS)
+        return max(own, asked)
 
     async def _ask(self) -> Reading:
         began = self._clock.monotonic()
         facts: Facts | None = None
         failure: Reason | None = None
         detail = ""
+        self._retry_after = 0.0
         context = Context(
             client=self._client,
             clock=self._clock,
@@ -165,6 +171,7 @@ class _Job:
             )
         except SourceError as error:
             failure, detail = error.reason, error.detail
+            self._retry_after = error.retry_after or 0.0
         except asyncio.TimeoutError:
             failure = Reason.TIMEOUT
             detail = f"no end within {format_duration(_POLL_TIMEOUTS * self.config.timeout)}"

@@ -19,6 +19,7 @@ class Reason(str, Enum):
     REDIRECT = "redirect"
     HTML = "html"
     NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
     HTTP_4XX = "http_4xx"
     HTTP_5XX = "http_5xx"
     NAN = "nan"
@@ -36,6 +37,12 @@ class Reason(str, Enum):
     TOOL_FAILED = "tool_failed"
     MALFORMED = "malformed"
     DEVICE_LOST = "device_lost"
+    RPC_ERROR = "rpc_error"
+    OTHER_CHAIN = "other_chain"
+    NO_CONTRACT = "no_contract"
+    EXTRA_MISSING = "extra_missing"
+    NO_LOG = "no_log"
+    SKIPPED = "skipped"
     INTERNAL = "internal"
 
 
@@ -52,8 +59,9 @@ MEANING: dict[Reason, str] = {
     Reason.TLS: "the TLS handshake or certificate failed",
     Reason.CONNECTION: "the connection broke before the answer was whole",
     Reason.REDIRECT: "the address redirects elsewhere; redirects are not followed",
-    Reason.HTML: "the address answers with a web page, not with the swarm API",
-    Reason.NOT_FOUND: "the address answers 404: it has no leaderboard",
+    Reason.HTML: "the address answers with a web page, not with an API",
+    Reason.NOT_FOUND: "the address answers 404: what was asked for is not there",
+    Reason.RATE_LIMITED: "the address answers 429: it was asked too often",
     Reason.HTTP_4XX: "the address refuses the request (HTTP 4xx)",
     Reason.HTTP_5XX: "the API answers with a server error (HTTP 5xx)",
     Reason.NAN: "a peer published NaN or Infinity, and the API cannot answer while it is listed",
@@ -62,7 +70,7 @@ MEANING: dict[Reason, str] = {
     Reason.EMPTY: "the answer has no body",
     Reason.TOO_LARGE: "the answer is larger than the body limit",
     Reason.INVALID_JSON: "the answer is not whole, valid JSON",
-    Reason.WRONG_SHAPE: "the answer is JSON but not a leaderboard",
+    Reason.WRONG_SHAPE: "the answer is JSON, but not of the form that is asked for",
     Reason.INVALID_VALUE: "a value in the answer has an impossible type or size and was left out",
     Reason.DUPLICATE_PEER: "a peer is listed twice; the first place counts",
     Reason.UNREADABLE: "a local file cannot be read or is not what it should be",
@@ -71,6 +79,12 @@ MEANING: dict[Reason, str] = {
     Reason.TOOL_FAILED: "a program of the system ended with an error",
     Reason.MALFORMED: "the system answered in a form that this version does not know",
     Reason.DEVICE_LOST: "the driver has lost the device",
+    Reason.RPC_ERROR: "the chain's RPC answers with an error of its own",
+    Reason.OTHER_CHAIN: "the RPC is of another chain than the configuration says",
+    Reason.NO_CONTRACT: "at the contract's address of this chain nothing answers",
+    Reason.EXTRA_MISSING: "a package that this source needs is not installed",
+    Reason.NO_LOG: "the node has no log yet",
+    Reason.SKIPPED: "the log grew so much between two looks that a part was passed over",
     Reason.INTERNAL: "a fault of the exporter itself; please report the log line",
 }
 
@@ -84,6 +98,7 @@ ACTION: dict[Reason, str] = {
     Reason.REDIRECT: "Give the address that it redirects to.",
     Reason.HTML: "Port 3000 is RL Swarm's login app, not the leaderboard. " + _LEADERBOARD_HINT,
     Reason.NOT_FOUND: "The login app and RL Swarm v0.5 and later answer so. " + _LEADERBOARD_HINT,
+    Reason.RATE_LIMITED: "Nothing to do now: it waits as told. Raise `interval` if it comes often.",
     Reason.HTTP_4XX: "Look at what guards the address (proxy, authentication).",
     Reason.HTTP_5XX: "Look at the API's own log.",
     Reason.NAN: "Nothing to do here: it passes when that peer's entry expires (up to 4 hours).",
@@ -101,5 +116,11 @@ ACTION: dict[Reason, str] = {
     Reason.TOOL_FAILED: "Run `swarm-exporter doctor`: it shows what the program said.",
     Reason.MALFORMED: "Report it with what `swarm-exporter doctor --record DIR` wrote.",
     Reason.DEVICE_LOST: "Look at the kernel's log (dmesg); a lost GPU needs a restart.",
+    Reason.RPC_ERROR: "Look at what it says; give another RPC under `chain.rpc`.",
+    Reason.OTHER_CHAIN: "Correct `chain.rpc` or `chain.chain_id`.",
+    Reason.NO_CONTRACT: "Correct `chain.contract`, or name a preset under `chain.preset`.",
+    Reason.EXTRA_MISSING: 'Install it: pip install "swarm-exporter[chain]".',
+    Reason.NO_LOG: "Start the node; if its log is elsewhere, name it under the node's `log.file`.",
+    Reason.SKIPPED: "Nothing to do: it reads on from the newest lines; counts may lack a few.",
     Reason.INTERNAL: "Report it with the log line.",
 }

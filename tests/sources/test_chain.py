@@ -22,16 +22,12 @@ from swarm_exporter.model import FactsOfNodes, Identity
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Context, Facts
 from swarm_exporter.sources.chain import (
-    EXTRA_MISSING,
-    NO_CONTRACT,
-    OTHER_CHAIN,
     ChainFacts,
     ChainSource,
 )
 from swarm_exporter.sources.chain_abi import NO_ADDRESS
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.sources.http import new_client
-from swarm_exporter.sources.json_rpc import RATE_LIMITED, RPC_ERROR
 
 CHAIN_ID = 685_685
 CONTRACT = "0x" + "c0" * 20
@@ -278,7 +274,7 @@ def test_an_answer_to_an_earlier_batch_is_none():
 def test_calls_over_the_rate_cost_their_values_alone():
     contract = whole(getTotalWins={"code": 429, "message": f"slower, {KEY}"})
     facts = Session(ANT).poll(contract)
-    assert facts.defects == (RATE_LIMITED,)
+    assert facts.defects == (Reason.RATE_LIMITED,)
     assert nodes_of(facts)["1"].wins is None
     assert nodes_of(facts)["1"].rewards == 913
 
@@ -287,7 +283,7 @@ def test_where_every_call_fails_the_poll_does():
     failing = {"code": -32603, "message": f"header not found {KEY}"}
     contract = Contract(CHAIN_ID, dict.fromkeys(whole().results, failing))
     error = Session(ANT).fault(contract)
-    assert error.reason is RPC_ERROR
+    assert error.reason is Reason.RPC_ERROR
     assert error.detail == "error -32603: header not found …"
 
 
@@ -295,7 +291,7 @@ def test_another_chain_is_no_answer():
     contract = whole()
     contract.chain_id = 1
     error = Session(ANT).fault(contract)
-    assert error.reason is OTHER_CHAIN
+    assert error.reason is Reason.OTHER_CHAIN
     assert error.detail.startswith("it is of chain 1, not of 685685: correct `chain.rpc`")
 
 
@@ -329,7 +325,7 @@ def test_the_chain_is_asked_for_at_first_and_after_each_failure():
     session.fault(http(b"", status="502 Bad Gateway"))
     # Behind the same name stands another chain now.
     contract.chain_id = 1
-    assert session.fault(contract).reason is OTHER_CHAIN
+    assert session.fault(contract).reason is Reason.OTHER_CHAIN
     contract.chain_id = CHAIN_ID
     session.poll(contract)
     assert calls(contract)[0] == "eth_chainId"
@@ -338,7 +334,7 @@ def test_the_chain_is_asked_for_at_first_and_after_each_failure():
 def test_an_address_without_a_contract():
     contract = Contract(CHAIN_ID, dict.fromkeys(whole().results, "0x"))
     error = Session(ANT, BEE).fault(contract)
-    assert error.reason is NO_CONTRACT
+    assert error.reason is Reason.NO_CONTRACT
     assert CONTRACT in error.detail
     assert len(contract.batches) == 1
 
@@ -346,7 +342,7 @@ def test_an_address_without_a_contract():
 def test_a_contract_that_is_another_one():
     contract = Contract(CHAIN_ID, dict.fromkeys(whole().results, reverted("0xdeadbeef")))
     error = Session(ANT).fault(contract)
-    assert error.reason is NO_CONTRACT
+    assert error.reason is Reason.NO_CONTRACT
     assert "unknown error 0xdeadbeef" in error.detail
 
 
@@ -456,7 +452,7 @@ def test_an_rpc_that_asks_for_a_pause_gets_it():
     session.fault(http(b"", status="429 Too Many Requests", more="retry-after: 900\r\n"))
     asyncio.run(session.clock.advance(899))
     error = session.fault(contract)
-    assert error.reason is RATE_LIMITED
+    assert error.reason is Reason.RATE_LIMITED
     assert contract.batches == []
     asyncio.run(session.clock.advance(1))
     assert nodes_of(session.poll(contract))["1"].rewards == 913
@@ -475,7 +471,7 @@ def test_a_storm_of_errors_ends_in_figures():
     session, contract = Session(ANT), whole()
     for status, reason in (
         ("500 Oops", Reason.HTTP_5XX),
-        ("429 Too Many Requests", RATE_LIMITED),
+        ("429 Too Many Requests", Reason.RATE_LIMITED),
         ("503 Away", Reason.HTTP_5XX),
         ("401 Unauthorized", Reason.HTTP_4XX),
     ):
@@ -510,7 +506,7 @@ def test_without_eth_abi_the_fault_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "eth_abi", None)
     contract = whole()
     error = Session(ANT).fault(contract)
-    assert error.reason is EXTRA_MISSING
+    assert error.reason is Reason.EXTRA_MISSING
     assert 'pip install "swarm-exporter[chain]"' in error.detail
     assert contract.batches == []
 

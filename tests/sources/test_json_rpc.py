@@ -17,17 +17,12 @@ from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.sources.http import new_client
 from swarm_exporter.sources.json_rpc import (
-    LONGEST_WAIT_SECONDS,
-    RATE_LIMITED,
-    RPC_ERROR,
     Failed,
     Outcome,
     Request,
     Reverted,
-    WaitError,
     ask_batch,
     decode_batch,
-    retry_after_seconds,
 )
 
 KEY = "s3cr3t-k3y-0123456789"
@@ -45,7 +40,6 @@ def ask(answering: Answering, *, scheme: str = "http", timeout: float = 10.0) ->
                 first_id=41,
                 timeout=timeout,
                 limit=10_000,
-                now=NOW,
             )
 
     return asyncio.run(run())
@@ -89,11 +83,11 @@ ECHO = f"key {KEY} may not".encode()
 FAULTS: Mapping[str, tuple[bytes, Reason]] = {
     "an error object instead of a batch": (
         http_json({"jsonrpc": "2.0", "id": None, "error": error(-32600, f"no batches, {KEY}")}),
-        RPC_ERROR,
+        Reason.RPC_ERROR,
     ),
     "an error object of the rate": (
         http_json({"jsonrpc": "2.0", "id": None, "error": error(429, "slower")}),
-        RATE_LIMITED,
+        Reason.RATE_LIMITED,
     ),
     "one answer without a batch": (http_json(results("0x1")[0]), Reason.WRONG_SHAPE),
     "a page": (http(LOGIN, kind="text/html"), Reason.HTML),
@@ -111,8 +105,8 @@ FAULTS: Mapping[str, tuple[bytes, Reason]] = {
     "half a body": (http_json(results("0x1"))[:-9], Reason.CONNECTION),
     "no body": (http(b""), Reason.EMPTY),
     "too large a body": (http(b" " * 10_001), Reason.TOO_LARGE),
-    "429": (http(ECHO, status="429 Too Many Requests"), RATE_LIMITED),
-    "429 with a page": (http(LOGIN, status="429 Slow", kind="text/html"), RATE_LIMITED),
+    "429": (http(ECHO, status="429 Too Many Requests"), Reason.RATE_LIMITED),
+    "429 with a page": (http(LOGIN, status="429 Slow", kind="text/html"), Reason.RATE_LIMITED),
     "a wrong key": (http(ECHO, status="401 Unauthorized"), Reason.HTTP_4XX),
     "no such path": (http(ECHO, status="404 Not Found"), Reason.NOT_FOUND),
     "a server error": (http(ECHO, status="500 Oops"), Reason.HTTP_5XX),
@@ -168,7 +162,6 @@ def test_a_server_that_never_answers():
                 first_id=1,
                 timeout=0.05,
                 limit=100,
-                now=NOW,
             )
 
     with pytest.raises(SourceError) as error:
@@ -181,7 +174,7 @@ def test_a_port_where_nothing_listens():
     async def run(port):
         async with new_client() as client:
             url = f"http://127.0.0.1:{port}/{KEY}"
-            await ask_batch(client, url, REQUESTS, first_id=1, timeout=5, limit=100, now=NOW)
+            await ask_batch(client, url, REQUESTS, first_id=1, timeout=5, limit=100)
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -192,7 +185,7 @@ def test_a_port_where_nothing_listens():
 
 
 WAITS = {
-    "429": ("429 Too Many Requests", RATE_LIMITED),
+    "429": ("429 Too Many Requests", Reason.RATE_LIMITED),
     "a server that is away": ("503 Service Unavailable", Reason.HTTP_5XX),
 }
 
@@ -200,36 +193,7 @@ WAITS = {
 @pytest.mark.parametrize(("status", "reason"), WAITS.values(), ids=WAITS)
 def test_how_long_to_wait_is_told(status, reason):
     said = fault(http(b"{}", status=status, more="retry-after: 90\r\n"))
-    assert isinstance(said, WaitError)
-    assert (said.reason, said.wait) == (reason, 90.0)
-    assert said.detail.endswith("and to wait 1m30s")
-
-
-RETRIES = {
-    "120": 120.0,
-    " 5 ": 5.0,
-    "0": 0.0,
-    "99999999999999999999": LONGEST_WAIT_SECONDS,
-    # NOW is 2027-01-15 08:00:00 UTC.
-    "Fri, 15 Jan 2027 08:02:00 GMT": 120.0,
-    "Thu, 14 Jan 2027 08:02:00 GMT": 0.0,
-    "Fri, 15 Jan 2038 08:02:00 GMT": LONGEST_WAIT_SECONDS,
-    "": None,
-    "soon": None,
-    "-5": None,
-    "²": None,
-}
-
-
-@pytest.mark.parametrize(("text", "wait"), RETRIES.items(), ids=repr)
-def test_a_retry_after_is_seconds_or_a_date(text, wait):
-    assert retry_after_seconds(text, NOW) == wait
-
-
-@given(st.text(max_size=40))
-def test_any_retry_after_is_bounded(text):
-    wait = retry_after_seconds(text, NOW)
-    assert wait is None or 0.0 <= wait <= LONGEST_WAIT_SECONDS
+    assert (said.reason, said.retry_after) == (reason, 90.0)
 
 
 def outcome(item: dict[str, object] | None, url: str = "http://h/") -> Outcome:
@@ -258,20 +222,20 @@ OUTCOMES = {
     "hardhat": ({"error": error(3, "reverted", data={"data": "0x12"})}, Reverted("0x12")),
     "OpenEthereum": ({"error": error(-32015, "VM", data="Reverted 0x12")}, Reverted("0x12")),
     "data that are none": ({"error": error(3, "", data=["0x12"])}, Reverted()),
-    "a limit": ({"error": error(429, "slower")}, Failed(RATE_LIMITED, "error 429: slower")),
-    "EIP-1474's limit": ({"error": error(-32005)}, Failed(RATE_LIMITED, "error -32005")),
+    "a limit": ({"error": error(429, "slower")}, Failed(Reason.RATE_LIMITED, "error 429: slower")),
+    "EIP-1474's limit": ({"error": error(-32005)}, Failed(Reason.RATE_LIMITED, "error -32005")),
     "a fault": (
         {"error": error(-32603, "oh\n no")},
-        Failed(RPC_ERROR, "error -32603: oh no"),
+        Failed(Reason.RPC_ERROR, "error -32603: oh no"),
     ),
-    "an error of no kind": ({"error": "broken"}, Failed(RPC_ERROR, "error without a code")),
+    "an error of no kind": ({"error": "broken"}, Failed(Reason.RPC_ERROR, "error without a code")),
     "a code that is none": (
         {"error": error("x", None)},
-        Failed(RPC_ERROR, "error without a code"),
+        Failed(Reason.RPC_ERROR, "error without a code"),
     ),
     "an error beside a result": (
         {"result": "0x2", "error": error(-1, "no")},
-        Failed(RPC_ERROR, "error -1: no"),
+        Failed(Reason.RPC_ERROR, "error -1: no"),
     ),
 }
 

@@ -333,7 +333,7 @@ def test_logs_of_other_programs_are_not_the_terminal(logs):
 
 def test_a_node_that_was_never_started_has_no_log_yet(logs):
     error = logs.fails()
-    assert error.reason is Reason.NOT_READY
+    assert error.reason is Reason.NO_LOG
     assert "start the node once" in error.detail
 
 
@@ -393,7 +393,7 @@ def test_one_log_of_ones_own_and_patterns_for_it(tmp_path):
         "examples: [enters 7]}\n"
     )
     logs = Logs(tmp_path, file=tmp_path / "run.txt", patterns=own)
-    assert logs.fails().reason is Reason.NOT_READY
+    assert logs.fails().reason is Reason.NO_LOG
     (tmp_path / "run.txt").write_text("node enters 12\n")
     facts = logs.look()
     assert (facts.joined_round, facts.log) == (12, str(tmp_path / "run.txt"))
@@ -413,7 +413,7 @@ def test_a_backlog_that_is_too_long_is_told(logs):
         file.seek(100 * 1024 * 1024)
         file.write(b"\n" + post(200).encode())
     facts = logs.poll()
-    assert facts.defects == (Reason.TOO_LARGE,)
+    assert facts.defects == (Reason.SKIPPED,)
     assert facts.value.nodes["1"].submissions["accepted"] == 2
 
 

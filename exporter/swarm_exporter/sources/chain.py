@@ -29,18 +29,11 @@ from swarm_exporter.sources.chain_answers import (
 )
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.sources.json_rpc import (
-    RATE_LIMITED,
     Failed,
     Outcome,
     Request,
-    WaitError,
     ask_batch,
 )
-
-#: The reasons of what only a chain does.
-OTHER_CHAIN = Reason.WRONG_SHAPE
-NO_CONTRACT = Reason.WRONG_SHAPE
-EXTRA_MISSING = Reason.MISSING
 
 #: Hosts of RPCs take at most 1000 calls a batch; one node needs two, and all of them five more.
 _MOST_CALLS = 1000
@@ -120,8 +113,8 @@ class ChainSource(Source):
             answers = await self._ask(wanted, tuple(dict.fromkeys(peers.values())), memory, context)
         except SourceError as error:
             self._verified.discard(wanted)
-            if isinstance(error, WaitError):
-                self._silent_until[wanted.rpc] = context.clock.monotonic() + error.wait
+            if error.retry_after is not None:
+                self._silent_until[wanted.rpc] = context.clock.monotonic() + error.retry_after
             raise
         self._verified.add(wanted)
         unknown = [node.name for node in target.nodes if node.name not in peers]
@@ -135,7 +128,7 @@ class ChainSource(Source):
         left = self._silent_until.get(rpc, 0.0) - context.clock.monotonic()
         if left > 0.0:
             raise SourceError(
-                RATE_LIMITED, f"it asked not to be asked for another {format_duration(left)}"
+                Reason.RATE_LIMITED, f"it asked not to be asked for another {format_duration(left)}"
             )
 
     async def _ask(
@@ -169,7 +162,7 @@ class ChainSource(Source):
                 lambda: [request_of(question, wanted.contract) for question in questions]
             )
         except MissingExtraError as error:
-            raise SourceError(EXTRA_MISSING, str(error)) from None
+            raise SourceError(Reason.EXTRA_MISSING, str(error)) from None
         verify = wanted not in self._verified
         if verify:
             requests.insert(0, Request("eth_chainId"))
@@ -182,7 +175,6 @@ class ChainSource(Source):
                 first_id=next(self._ids),
                 timeout=context.config.timeout,
                 limit=min(context.config.body_limit, _BODY_LIMIT),
-                now=context.clock.time(),
             )
             if verify and start == 0:
                 _refuse_other_chain(wanted, outcomes.pop(0))
@@ -207,10 +199,10 @@ def _refuse_other_chain(wanted: Coordinator, outcome: Outcome) -> None:
     except ValueError:
         found = None
     if found is None:
-        raise SourceError(OTHER_CHAIN, "it does not tell its chain id")
+        raise SourceError(Reason.OTHER_CHAIN, "it does not tell its chain id")
     if wanted.chain_id is not None and found != wanted.chain_id:
         raise SourceError(
-            OTHER_CHAIN,
+            Reason.OTHER_CHAIN,
             f"it is of chain {found}, not of {wanted.chain_id}: correct `chain.rpc` or "
             "`chain.chain_id`",
         )
@@ -222,7 +214,8 @@ def _nothing_told(wanted: Coordinator, answers: Answers) -> SourceError:
     names = sorted({revert.name for revert in answers.reverts.values() if revert.name})
     why = f"every call was reverted ({', '.join(names)[:200]})" if names else "no call is known"
     return SourceError(
-        NO_CONTRACT, f"{why} at {wanted.contract}: it is no coordinator; correct `chain.contract`"
+        Reason.NO_CONTRACT,
+        f"{why} at {wanted.contract}: it is no coordinator; correct `chain.contract`",
     )
 
 

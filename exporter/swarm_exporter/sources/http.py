@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import email.utils
+import math
+import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -16,6 +20,7 @@ from swarm_exporter.sources.errors import SourceError
 #: A fault's detail quotes at most this much of what an address answered.
 _QUOTED_CHARACTERS = 120
 _IDLE_CONNECTION_SECONDS = 4.0
+_SECONDS = re.compile(r"[0-9]{1,20}")
 
 
 #: Proxies from the environment serve remote addresses; loopback never goes through one.
@@ -32,8 +37,8 @@ class Answer(msgspec.Struct, frozen=True):
     location: str
     #: How long a cache on the way has held it, seconds (RFC 9111, section 5.1).
     age: float
-    #: Its Retry-After as it stands there (RFC 9110, section 10.2.3); empty without one.
-    retry_after: str = ""
+    #: Seconds for which it asks to be left alone (Retry-After); None where it does not.
+    retry_after: float | None
 
 
 def new_client() -> httpx.AsyncClient:
@@ -96,7 +101,7 @@ async def _ask(
         body=body,
         location=redact_url(response.headers.get("location", "")),
         age=float(age) if age.isdecimal() and len(age) < 10 else 0.0,
-        retry_after=response.headers.get("retry-after", ""),
+        retry_after=_retry_after(response.headers),
     )
 
 
@@ -116,24 +121,36 @@ def refuse_other_than_json(answer: Answer, *, private: bool = False) -> None:
     `private` says that the address asked holds a key, which the answer may repeat: then nothing
     of its text is told, and of where it redirects to only scheme, host and port.
     """
+    refusal = _refusal(answer, private=private)
+    if refusal is not None:
+        reason, detail = refusal
+        raise SourceError(reason, detail, retry_after=answer.retry_after)
+
+
+def _refusal(answer: Answer, *, private: bool) -> tuple[Reason, str] | None:
     status = answer.status
+    page = "html" in answer.content_type or answer.body[:64].lstrip().startswith(b"<")
+    text = "" if private else f": {quote(answer.body)}"
+    said = f"HTTP {status} with a web page" if page else f"HTTP {status}{text}"
     if 300 <= status < 400:
         location = origin_of(answer.location) if private else answer.location
-        raise SourceError(Reason.REDIRECT, f"HTTP {status} to {location or 'nowhere'}")
-    page = "html" in answer.content_type or answer.body[:64].lstrip().startswith(b"<")
-    if page:
-        raise SourceError(Reason.HTML, f"HTTP {status} with a web page")
-    said = "" if private else f": {quote(answer.body)}"
-    if status == 404:
-        raise SourceError(Reason.NOT_FOUND, f"HTTP 404{said}")
+        return Reason.REDIRECT, f"HTTP {status} to {location or 'nowhere'}"
+    # What stands before a service says these with pages of its own.
+    if status == 429:
+        return Reason.RATE_LIMITED, said
     if status >= 500:
         # Starlette's JSON encoder refuses NaN with this text (recorded from v0.4.4).
         nan = b"Out of range float values" in answer.body
-        raise SourceError(Reason.NAN if nan else Reason.HTTP_5XX, f"HTTP {status}{said}")
+        return Reason.NAN if nan else Reason.HTTP_5XX, said
+    if page:
+        return Reason.HTML, said
+    if status == 404:
+        return Reason.NOT_FOUND, said
     if status != 200:
-        raise SourceError(Reason.HTTP_4XX, f"HTTP {status}{said}")
+        return Reason.HTTP_4XX, said
     if not answer.body.strip():
-        raise SourceError(Reason.EMPTY, "HTTP 200 without a body")
+        return Reason.EMPTY, "HTTP 200 without a body"
+    return None
 
 
 def quote(body: bytes | bytearray) -> str:
@@ -152,6 +169,29 @@ async def _bounded_body(response: httpx.Response, limit: int) -> bytearray:
             raise SourceError(Reason.TOO_LARGE, f"more than {limit} bytes")
         body += chunk
     return body
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110, section 10.2.3); None where it is neither."""
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    until = _http_date(text)
+    if until is None:
+        return None
+    # By the server's own clock, where it says what time it thinks it is.
+    now = _http_date(headers.get("date", ""))
+    return max(until - (time.time() if now is None else now), 0.0)
+
+
+def _http_date(text: str) -> float | None:
+    """Read a date, Unix seconds."""
+    try:
+        parts = email.utils.parsedate_tz(text)
+        seconds = email.utils.mktime_tz(parts) if parts is not None else math.nan
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _error_of(error: Exception, where: str) -> SourceError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -18,14 +17,7 @@ from swarm_exporter.addresses import origin_of
 from swarm_exporter.durations import format_duration
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.errors import SourceError
-from swarm_exporter.sources.http import Answer, post_json, refuse_other_than_json
-
-#: The reasons of what only an RPC does.
-RATE_LIMITED = Reason.HTTP_4XX
-RPC_ERROR = Reason.WRONG_SHAPE
-
-#: Nobody is asked to wait longer than this, whatever an answer says.
-LONGEST_WAIT_SECONDS = 3600.0
+from swarm_exporter.sources.http import post_json, refuse_other_than_json
 
 #: -32005 is EIP-1474's "limit exceeded"; hosts put HTTP's status into the code.
 _RATE_CODES = (429, -32005)
@@ -34,14 +26,6 @@ _REVERT_CODES = (3, -32015)
 _LONGEST_QUOTE = 120
 #: Shorter parts of an address are words such as `v2`, and no keys.
 _SHORTEST_SECRET = 4
-
-
-class WaitError(SourceError):
-    """A failure that says how long not to ask again: `wait`, seconds."""
-
-    def __init__(self, reason: Reason, detail: str, wait: float) -> None:
-        super().__init__(reason, detail)
-        self.wait = wait
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -77,13 +61,12 @@ async def ask_batch(
     first_id: int,
     timeout: float,
     limit: int,
-    now: float,
 ) -> list[Outcome]:
     """Send all `requests` as one batch; return their outcomes in the order of the requests.
 
     `first_id` and on are the ids: a number that no earlier batch had tells an old answer from
-    this one. `timeout` in seconds is for the whole, `limit` in bytes for the answer, `now` the
-    Unix time that a Retry-After counts from. Raises SourceError where no call was answered.
+    this one. `timeout` in seconds is for the whole, `limit` in bytes for the answer.
+    Raises SourceError where no call was answered.
     """
     body = msgspec.json.encode(
         [
@@ -100,7 +83,7 @@ async def ask_batch(
             Reason.TIMEOUT,
             f"no answer within {format_duration(timeout)} from {origin_of(url)}",
         ) from None
-    _refuse_status(answer, now)
+    refuse_other_than_json(answer, private=True)
     return decode_batch(answer.body, first_id, len(requests), url)
 
 
@@ -129,36 +112,6 @@ def decode_batch(body: bytes | bytearray, first_id: int, count: int, url: str) -
     if not any(number in answers for number in range(first_id, first_id + count)):
         raise SourceError(Reason.WRONG_SHAPE, "the answers are to other questions (ids)")
     return outcomes
-
-
-def retry_after_seconds(text: str, now: float) -> float | None:
-    """Return how long a Retry-After says to wait from `now` (Unix time), bounded; None for none.
-
-    It is a number of seconds or a date (RFC 9110, section 10.2.3).
-    """
-    text = text.strip()
-    if text.isdecimal():
-        wait = float(text[:12])
-    else:
-        try:
-            wait = parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, OverflowError):
-            return None
-    return min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
-
-
-def _refuse_status(answer: Answer, now: float) -> None:
-    """Raise what is wrong with an answer as a whole, with how long to wait where it says so."""
-    try:
-        if answer.status == 429:
-            raise SourceError(RATE_LIMITED, "HTTP 429")
-        refuse_other_than_json(answer, private=True)
-    except SourceError as error:
-        wait = retry_after_seconds(answer.retry_after, now)
-        if wait is None:
-            raise
-        detail = f"{error.detail}, and to wait {format_duration(wait)}"
-        raise WaitError(error.reason, detail, wait) from None
 
 
 def _outcome(answers: Sequence[Mapping[str, object]], url: str) -> Outcome:
@@ -197,7 +150,7 @@ def _failed(error: Mapping[str, object], url: str) -> Failed:
     line = "".join(c if c.isprintable() else " " for c in text)[:_LONGEST_QUOTE]
     line = " ".join(line.split())
     detail = f"error {number}" + (f": {line}" if line else "")
-    return Failed(RATE_LIMITED if code in _RATE_CODES else RPC_ERROR, detail)
+    return Failed(Reason.RATE_LIMITED if code in _RATE_CODES else Reason.RPC_ERROR, detail)
 
 
 def _without_secrets(text: str, url: str) -> str:

@@ -25,13 +25,13 @@ MAX_NICKNAME_LENGTH = 128
 #: A board of more rows is no board; nor is one with so many values: 64 MiB of peers with their
 #: histories have less.
 MAX_ROWS = 200_000
-_MAX_VALUES = 4_000_000
+MAX_VALUES = 4_000_000
 #: More unusable values than this, and the answer is taken for something else than a board.
 _MAX_DEFECTS = 1000
 #: A figure beyond this is no reward, and sums of such figures leave the range of a float.
-_MAX_FIGURE = 1e15
+MAX_FIGURE = 1e15
 #: Rounds and stages beyond this lose digits in a Prometheus sample (a 64-bit float).
-_MAX_CLOCK = 2**53
+MAX_WHOLE = 2**53
 
 T = TypeVar("T")
 
@@ -130,17 +130,17 @@ def decode_board(body: bytes | bytearray) -> Table:
     Raises SourceError (invalid_json, nan, wrong_shape, too_large) where the whole is no board.
     """
     # Values that cost more to look at than they are worth are counted before they are made.
-    if body.count(b",") > _MAX_VALUES:
-        raise SourceError(Reason.TOO_LARGE, f"more than {_MAX_VALUES} values")
+    if body.count(b",") > MAX_VALUES:
+        raise SourceError(Reason.TOO_LARGE, f"more than {MAX_VALUES} values")
     try:
         board = _strict.decode(body)
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(body)
     except msgspec.DecodeError:
-        raise _not_json(body) from None
-    _refuse_too_many(len(board.leaders))
+        raise not_json(body) from None
+    refuse_too_many(len(board.leaders))
     total = board.total if board.total is not None else board.total_peers
-    return _table(enumerate(board.leaders, 1), total, len(board.leaders), [])
+    return make_table(enumerate(board.leaders, 1), total, len(board.leaders), [])
 
 
 def decode_clock(body: bytes | bytearray) -> Stage | None:
@@ -202,10 +202,11 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
     except (msgspec.ValidationError, RecursionError):
         raise SourceError(Reason.WRONG_SHAPE, f"unexpected answer: {quote(body)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise _not_json(body) from None
+        raise not_json(body) from None
 
 
-def _not_json(body: bytes | bytearray) -> SourceError:
+def not_json(body: bytes | bytearray) -> SourceError:
+    """Return what to raise for a body that is no JSON."""
     if b"NaN" in body or b"Infinity" in body:
         return SourceError(Reason.NAN, "the body holds NaN or Infinity, which is not JSON")
     return SourceError(Reason.INVALID_JSON, f"{len(body)} bytes: {quote(body)}")
@@ -214,28 +215,30 @@ def _not_json(body: bytes | bytearray) -> SourceError:
 def _decode_leniently(body: bytes | bytearray) -> Table:
     """Decode row by row and field by field, after a strict look found something impossible."""
     board = _decode(_lenient, body)
-    _refuse_too_many(len(board.leaders))
+    refuse_too_many(len(board.leaders))
     defects: list[Reason] = []
     total = _optional(_integer, board.total, defects)
     if total is None:
         total = _optional(_integer, board.total_peers, defects)
-    return _table(_lenient_rows(board.leaders, defects), total, len(board.leaders), defects)
+    return make_table(_lenient_rows(board.leaders, defects), total, len(board.leaders), defects)
 
 
 def _lenient_rows(rows: list[msgspec.Raw], defects: list[Reason]) -> Iterator[tuple[int, Row]]:
     for place, raw in enumerate(rows, 1):
         row = _lenient_row(raw, defects)
-        _refuse_garbage(defects)
+        refuse_garbage(defects)
         if row is not None:
             yield place, row
 
 
-def _refuse_too_many(rows: int) -> None:
+def refuse_too_many(rows: int) -> None:
+    """Raise SourceError (too_large) for more rows than a board has."""
     if rows > MAX_ROWS:
         raise SourceError(Reason.TOO_LARGE, f"{rows} rows, the limit is {MAX_ROWS}")
 
 
-def _refuse_garbage(defects: list[Reason]) -> None:
+def refuse_garbage(defects: list[Reason]) -> None:
+    """Raise SourceError (wrong_shape) where so much is of no use that it is no board."""
     if len(defects) > _MAX_DEFECTS:
         raise SourceError(Reason.WRONG_SHAPE, f"more than {_MAX_DEFECTS} unusable values")
 
@@ -269,17 +272,20 @@ def _optional(
         return None
 
 
-def _table(
+def make_table(
     listed: Iterator[tuple[int, Row]] | enumerate[Row],
     total: int | None,
     length: int,
     defects: list[Reason],
 ) -> Table:
-    """Keep the rows that can be a peer, each peer at its first place."""
+    """Keep the rows that can be a peer, each peer at its first place.
+
+    `listed` may add to `defects` while it is read. Raises SourceError (wrong_shape).
+    """
     rows: list[tuple[int, Row]] = []
     seen: set[str] = set()
     for place, row in listed:
-        _refuse_garbage(defects)
+        refuse_garbage(defects)
         if not 0 < len(row.id) <= MAX_ID_LENGTH or len(row.nickname) > MAX_NICKNAME_LENGTH:
             defects.append(Reason.INVALID_VALUE)
         elif row.id in seen:
@@ -288,7 +294,7 @@ def _table(
             seen.add(row.id)
             _drop_impossible(row, defects)
             rows.append((place, row))
-    if total is not None and not 0 <= total <= _MAX_CLOCK:
+    if total is not None and not 0 <= total <= MAX_WHOLE:
         defects.append(Reason.INVALID_VALUE)
         total = None
     return Table(rows, length if total is None else total, tuple(defects))
@@ -300,10 +306,10 @@ def _drop_impossible(row: Row, defects: list[Reason]) -> None:
         row.recorded_round = row.recorded_stage = None
     for name in _FIGURE_FIELDS:
         figure = getattr(row, name)
-        if figure is not None and abs(figure) > _MAX_FIGURE:
+        if figure is not None and abs(figure) > MAX_FIGURE:
             defects.append(Reason.INVALID_VALUE)
             setattr(row, name, None)
 
 
 def _plausible_clock(value: int | None) -> bool:
-    return value is None or 0 <= value <= _MAX_CLOCK
+    return value is None or 0 <= value <= MAX_WHOLE

@@ -101,7 +101,7 @@ class TrainingLogs(Source):
     async def poll(self, target: Target, context: Context) -> Facts:
         """Read what is new in the logs of one node.
 
-        Raises SourceError: not_ready (no log yet), unreadable, permission, timeout.
+        Raises SourceError: no_log, unreadable, permission, timeout.
         """
         (node,) = target.nodes
         settings = self._settings(context.config, node) or TrainingLog()
@@ -199,7 +199,7 @@ class _Look:
             return SourceError(Reason.UNREADABLE, f"{logs.odd} is no file")
         where = self._settings.file or f"no log of a trainer is in {self._settings.folder}"
         missing = f"{where} is not there" if self._settings.file is not None else str(where)
-        return SourceError(Reason.NOT_READY, f"{missing}: start the node once, or correct the path")
+        return SourceError(Reason.NO_LOG, f"{missing}: start the node once, or correct the path")
 
     def _begin(self, trainer: FoundLog) -> None:
         """Where the trainer's lines come from another log than before, tell none of them twice."""
@@ -233,7 +233,7 @@ class _Look:
         undated = min(found.written, self._now)
         for look in looks(found.path, position, _MOST_BYTES):
             if look.skipped and position is not None:
-                self.defects.append(Reason.TOO_LARGE)
+                self.defects.append(Reason.SKIPPED)
             told, place = read_events(look.data, patterns, place, beside=beside)
             if not look.more and self._now - found.written > _SETTLED_SECONDS:
                 more, place = settled(place)
