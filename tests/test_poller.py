@@ -97,6 +97,59 @@ def test_a_failing_target_is_asked_less_and_less_but_not_never(clock):
     assert max(pauses) == LONGEST_BACKOFF_SECONDS
 
 
+def test_a_target_that_asks_to_be_left_alone_is(clock):
+    told = SourceError(Reason.RATE_LIMITED, "HTTP 429", retry_after=200.0)
+    source = Scripted(answers(REFUSED, told, REFUSED, GOOD))
+
+    async def scenario(poller, tracker):
+        await clock.advance(400)
+
+    drive(clock, scenario, source)
+    # The next failure goes on where the doubling was: 15, 30, 60.
+    assert [time for time, _ in source.polls][:6] == [0, 15, 215, 275, 290, 305]
+
+
+def test_a_shorter_wish_than_the_own_backoff_changes_nothing(clock):
+    told = SourceError(Reason.HTTP_5XX, "HTTP 503", retry_after=1.0)
+    source = Scripted(answers(told))
+
+    async def scenario(poller, tracker):
+        await clock.advance(50)
+
+    drive(clock, scenario, source)
+    assert [time for time, _ in source.polls] == [0, 15, 45]
+
+
+def test_no_target_is_left_alone_for_more_than_an_hour(clock):
+    told = SourceError(Reason.RATE_LIMITED, "HTTP 429", retry_after=1e9)
+    source = Scripted(answers(told))
+
+    async def scenario(poller, tracker):
+        poller._jobs[0]._uniform = lambda low, high: high
+        await clock.advance(7300)
+
+    drive(clock, scenario, source)
+    assert [time for time, _ in source.polls] == [0, 3600, 7200]
+
+
+def test_who_was_told_the_same_does_not_come_back_at_once(clock):
+    told = SourceError(Reason.RATE_LIMITED, "HTTP 429", retry_after=100.0)
+    source = Scripted(answers(told))
+
+    async def scenario(poller, tracker):
+        shares = iter((0.0, 1.0))
+        share = {job: next(shares) for job in poller._jobs}
+        for job, part in share.items():
+            job._uniform = lambda low, high, part=part: low + (high - low) * part
+        await clock.advance(115)
+
+    nodes = (make_node("1"), make_node("2", api="http://127.0.0.1:3001"))
+    drive(clock, scenario, source, config=make_config(*nodes))
+    again = [time for time, _ in source.polls][2:]
+    assert again[0] == pytest.approx(100, abs=0.1)
+    assert again[1] == pytest.approx(110, abs=0.1)
+
+
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("how", ["close", "reload"])
 def test_an_answer_that_comes_just_then_keeps_neither_the_end_nor_a_reload(clock, how, turns):

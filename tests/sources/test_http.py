@@ -92,6 +92,15 @@ FAULTS = {
         response(b"", status="502 Bad Gateway", kind="text/plain"),
         Reason.HTTP_5XX,
     ),
+    "a proxy's error page": (
+        response(LOGIN_PAGE, status="502 Bad Gateway", kind="text/html"),
+        Reason.HTTP_5XX,
+    ),
+    "asked too often": (response(b"{}", status="429 Too Many Requests"), Reason.RATE_LIMITED),
+    "asked too often, with a page": (
+        response(LOGIN_PAGE, status="429 Too Many Requests", kind="text/html"),
+        Reason.RATE_LIMITED,
+    ),
     "no permission": (response(b"{}", status="401 Unauthorized"), Reason.HTTP_4XX),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", Reason.HTTP_4XX),
     "an empty body": (response(b""), Reason.EMPTY),
@@ -183,3 +192,37 @@ def test_a_body_that_is_quoted_is_one_printable_line():
     error = fault(response(b'{"a":"\x1b[31m\n\n' + b"x" * 900, status="500 Oops"))
     assert error.detail.isprintable()
     assert len(error.detail) < 160
+
+
+NOON = "Sun, 06 Nov 1994 12:00:00 GMT"
+RETRY_AFTER = {
+    "seconds": ("retry-after: 120\r\n", 120.0),
+    "now": ("retry-after: 0\r\n", 0.0),
+    "a date by the server's own clock": (
+        f"date: {NOON}\r\nretry-after: Sun, 06 Nov 1994 12:01:30 GMT\r\n",
+        90.0,
+    ),
+    "a date of the form of RFC 850": (
+        f"date: {NOON}\r\nretry-after: Sunday, 06-Nov-94 12:00:10 GMT\r\n",
+        10.0,
+    ),
+    "a date that has passed": (f"date: {NOON}\r\nretry-after: {NOON}\r\n", 0.0),
+    "a date long ago, without a date of the answer": (f"retry-after: {NOON}\r\n", 0.0),
+    "more than an hour": ("retry-after: 86400\r\n", 3600.0),
+    "a date in years, without a date of the answer": (
+        "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\n",
+        3600.0,
+    ),
+    "for ever": (f"retry-after: {'9' * 20}\r\n", 3600.0),
+    "below zero": ("retry-after: -5\r\n", None),
+    "half seconds": ("retry-after: 1.5\r\n", None),
+    "words": ("retry-after: later, please\r\n", None),
+    "no real date": ("retry-after: Sun, 99 Nov 1994 99:00:00 GMT\r\n", None),
+    "nothing": ("", None),
+}
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+@pytest.mark.parametrize(("head", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
+def test_a_refusal_tells_when_to_come_back_an_hour_at_most(head, seconds, status):
+    assert fault(response(b"{}", status=status, more=head)).retry_after == seconds

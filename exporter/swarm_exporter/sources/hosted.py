@@ -144,7 +144,7 @@ class _Gate:
 
         `first` is the shortest pause, seconds. Requests that were under way together count once.
         """
-        if self._failures == 0 or began >= self._closed_at:
+        if self._failures == 0 or began > self._closed_at:
             self._failures += 1
             self._closed_at = now
         pause = min(first * 2.0 ** min(self._failures - 1, 16), max(first, LONGEST_PAUSE_SECONDS))
@@ -156,7 +156,7 @@ class _Gate:
 
     def opened_by(self, began: float) -> None:
         """Forget earlier failures after a request that began when they were known."""
-        if began >= self._closed_at:
+        if began > self._closed_at:
             self._failures = 0
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import email.utils
-import math
 import re
 import socket
 import ssl
 import time
 from collections.abc import Iterator
+from datetime import timezone
 
 import httpx
 import msgspec
@@ -187,11 +187,11 @@ def _retry_after(headers: httpx.Headers) -> float | None:
 def _http_date(text: str) -> float | None:
     """Read a date, Unix seconds."""
     try:
-        parts = email.utils.parsedate_tz(text)
-        seconds = email.utils.mktime_tz(parts) if parts is not None else math.nan
+        moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, OverflowError, IndexError, TypeError):
         return None
-    return seconds if math.isfinite(seconds) else None
+    # GMT is all that HTTP knows; a date without a zone is meant so.
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
 
 
 def _error_of(error: Exception, where: str) -> SourceError:
