@@ -114,7 +114,7 @@ def _runs(look: _Look, tops: list[Path]) -> _Sum | None:
     """Sum the runs right below `tops` that were not synced; None where not all were seen."""
     total = _Sum()
     for entry in [entry for top in tops for entry in look.entries(os.fspath(top))]:
-        if not entry.name.startswith(_RUN) or not entry.is_dir(follow_symlinks=False):
+        if not entry.name.startswith(_RUN) or not look.is_folder(entry):
             continue
         files = list(look.files_below(entry.path))
         synced = any(name.endswith(_SYNCED) for name, _ in files)
@@ -179,6 +179,14 @@ class _Look:
                     status.st_nlink == 1 or self._is_new(status)
                 ):
                     yield entry.name, status
+
+    def is_folder(self, entry: os.DirEntry[str]) -> bool:
+        """Tell whether it is a folder, and no link to one."""
+        try:
+            return entry.is_dir(follow_symlinks=False)
+        except OSError as error:
+            self._failed_by(error)
+            return False
 
     def entries(self, folder: str) -> list[os.DirEntry[str]]:
         """Return what lies in a folder; nothing where there is none, or it was listed before."""
