@@ -84,6 +84,7 @@ def test_a_mapping_replaces_what_it_names_and_an_empty_path_takes_a_field_away(t
 
 REFUSED = {
     "interval: 14s": "swarm.yml:1: hosted.interval: must be at least 15s",
+    "interval: 60": 'hosted.interval: "60" has no unit; write 60s',
     "interval: sometimes": "hosted.interval: ",
     "url: dashboard.gensyn.ai": "hosted.url: must begin with http:// or https://",
     "path: api": "hosted.path: must begin with /",

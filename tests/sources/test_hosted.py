@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import socket
 
 import pytest
@@ -159,6 +160,8 @@ PARTS = {
     "missing": ({"reward": ...}, (None, 56.0, True), 0),
     "a boolean": ({"reward": True}, (None, 56.0, True), 1),
     "an object": ({"score": {"value": 1}}, (1234.0, None, True), 1),
+    "NaN": ({"reward": math.nan, "score": -math.inf}, (None, None, True), 2),
+    "text NaN": ({"reward": "NaN"}, (None, 56.0, True), 1),
     "huge": ({"reward": 1e300, "score": 10**30}, (None, None, True), 2),
     "online as text": ({"online": "yes"}, (1234.0, 56.0, None), 1),
     "an odd time": ({"rewardTimestamp": "soon"}, (1234.0, 56.0, True), 1),
@@ -227,7 +230,6 @@ FAULTS = {
     "in trouble": (of_json({}, 500), Reason.HTTP_5XX),
     "a proxy in trouble": (Answer(502, PAGE.body, "text/html"), Reason.HTTP_5XX),
     "half a body": (Answer(200, b'{"peerId": "Qm'), Reason.INVALID_JSON),
-    "NaN": (Answer(200, b'{"reward": NaN}'), Reason.NAN),
     "nothing": (Answer(200, b""), Reason.EMPTY),
     "too much": (Answer(200, b" " * 5000), Reason.TOO_LARGE),
 }

@@ -125,13 +125,21 @@ def test_a_number_out_of_range_costs_itself_alone():
     assert document == {"a": math.inf, "b": math.inf, "c": -math.inf}
 
 
+def test_nan_costs_itself_alone():
+    document = decode_json(b'{"a": NaN, "b": -Infinity, "c": 1e999, "d": 5}')
+    values = Values()
+    assert [values.figure(value) for value in document.values()] == [None, None, None, 5.0]
+    assert values.defects == [Reason.INVALID_VALUE] * 3
+
+
 NO_ANSWERS = {
     "half a body": (b'{"a": [1, 2', Reason.INVALID_JSON),
     "a page": (b"<html></html>", Reason.INVALID_JSON),
     "other bytes": (b"\xff\xfe", Reason.INVALID_JSON),
     "two documents": (b"{}{}", Reason.INVALID_JSON),
-    "NaN": (b'{"a": NaN}', Reason.NAN),
-    "NaN beside a number out of range": (b'{"b": 1e999, "a": NaN}', Reason.NAN),
+    "half a body with NaN": (b'{"a": NaN, "b', Reason.INVALID_JSON),
+    "half a body with NaN in a text": (b'{"a": "NaN', Reason.INVALID_JSON),
+    "NaN as nobody writes it": (b"[NaNs, Infinity1]", Reason.INVALID_JSON),
     "half a body after a number out of range": (b"[1e999, ", Reason.INVALID_JSON),
     "endless nesting": (b"[" * 100_000, Reason.WRONG_SHAPE),
     "too many values": (b"[" + b"1," * 4_000_001 + b"1]", Reason.TOO_LARGE),

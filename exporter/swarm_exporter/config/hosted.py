@@ -37,7 +37,7 @@ class FileHosted(msgspec.Struct, forbid_unknown_fields=True):
 
     url: str | None = None
     path: str | None = None
-    interval: str | None = None
+    interval: str | int | float | None = None
     mapping: FileMapping | None = None
 
 

@@ -37,8 +37,8 @@ def decode_peer(
 ) -> tuple[HostedFacts, tuple[Reason, ...]]:
     """Decode the answer for a peer, asked for by its id or else by its nickname.
 
-    Raises SourceError (not_found, wrong_shape, invalid_json, nan, too_large), also where the
-    answer is of another peer.
+    Raises SourceError (not_found, wrong_shape, invalid_json, too_large), also where the answer is
+    of another peer.
     """
     rows = rows_of(decode_json(body), mapping)
     name, asked = ("id", peer_id) if peer_id is not None else ("nickname", nickname)

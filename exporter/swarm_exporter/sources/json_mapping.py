@@ -23,7 +23,6 @@ from swarm_exporter.sources.leaderboard_json import (
     MAX_ID_LENGTH,
     MAX_VALUES,
     MAX_WHOLE,
-    not_json,
 )
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
@@ -51,21 +50,25 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def decode_json(body: bytes | bytearray) -> object:
-    """Decode any JSON; a number that is out of range is infinite, and so costs itself alone.
+    """Decode any JSON. NaN and numbers out of range are kept, so that each costs itself alone.
 
-    Raises SourceError (invalid_json, nan, wrong_shape, too_large).
+    Raises SourceError (invalid_json, wrong_shape, too_large).
     """
     if body.count(b",") > MAX_VALUES:
         raise SourceError(Reason.TOO_LARGE, f"more than {MAX_VALUES} values")
     try:
         try:
             return _decoder.decode(body)
-        except msgspec.ValidationError:
-            return json.loads(body, parse_int=_integer, parse_constant=_refuse)
+        except msgspec.DecodeError as error:
+            # A number out of range, or what only Python's own decoder takes for a number.
+            if isinstance(error, msgspec.ValidationError) or b"NaN" in body or b"Infinity" in body:
+                return json.loads(body, parse_int=_integer)
+            raise
     except RecursionError:
         raise SourceError(Reason.WRONG_SHAPE, f"nested too deeply: {quote(body)}") from None
     except (msgspec.DecodeError, ValueError):
-        raise not_json(body) from None
+        problem = f"{len(body)} bytes: {quote(body)}"
+        raise SourceError(Reason.INVALID_JSON, problem) from None
 
 
 def rows_of(document: object, mapping: Mapping) -> list[Row]:
@@ -170,7 +173,3 @@ def _iso(text: str) -> float | None:
 
 def _integer(text: str) -> float:
     return int(text) if len(text) <= _LONGEST_INTEGER else math.copysign(math.inf, float(text[:2]))
-
-
-def _refuse(_: str) -> None:
-    raise ValueError

@@ -137,7 +137,7 @@ def decode_board(body: bytes | bytearray) -> Table:
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(body)
     except msgspec.DecodeError:
-        raise not_json(body) from None
+        raise _not_json(body) from None
     refuse_too_many(len(board.leaders))
     total = board.total if board.total is not None else board.total_peers
     return make_table(enumerate(board.leaders, 1), total, len(board.leaders), [])
@@ -202,11 +202,10 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray) -> T:
     except (msgspec.ValidationError, RecursionError):
         raise SourceError(Reason.WRONG_SHAPE, f"unexpected answer: {quote(body)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise not_json(body) from None
+        raise _not_json(body) from None
 
 
-def not_json(body: bytes | bytearray) -> SourceError:
-    """Return what to raise for a body that is no JSON."""
+def _not_json(body: bytes | bytearray) -> SourceError:
     if b"NaN" in body or b"Infinity" in body:
         return SourceError(Reason.NAN, "the body holds NaN or Infinity, which is not JSON")
     return SourceError(Reason.INVALID_JSON, f"{len(body)} bytes: {quote(body)}")

@@ -23,7 +23,7 @@ def decode_mapped_board(body: bytes | bytearray, mapping: Mapping) -> Table:
 
     A peer's place is its `rank` where that is mapped and usable, else its position in the list. A
     row without a usable id is lost; a field that no row has is one defect, whatever their number.
-    Raises SourceError (invalid_json, nan, wrong_shape, too_large) where the whole is no board.
+    Raises SourceError (invalid_json, wrong_shape, too_large) where the whole is no board.
     """
     document = decode_json(body)
     rows = rows_of(document, mapping)
