@@ -277,7 +277,6 @@ def test_two_nodes_of_one_peer_share_each_request():
         # At the same moment too.
         await asyncio.gather(asker.poll(0), asker.poll(1))
         assert len(served.asked) == 4
-        # And a failure is shared like an answer.
 
     drive(lambda path: of_json(WHOLE), scenario, BY_ID, BY_ID)
 
@@ -335,8 +334,9 @@ def test_a_dashboard_that_asks_for_peace_gets_it_from_every_node():
     drive(answer, scenario, BY_ID, Identity(peer_id=OTHER))
 
 
+@pytest.mark.parametrize("calm", [of_json(WHOLE), of_json({}, 404)], ids=["known", "not known"])
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_storm_is_met_with_longer_and_longer_pauses(status):
+def test_a_storm_is_met_with_longer_and_longer_pauses(status, calm):
     answers = [of_json({}, status)]
 
     async def scenario(asker, served):
@@ -346,8 +346,11 @@ def test_a_storm_is_met_with_longer_and_longer_pauses(status):
             await asker.clock.advance(pauses[-1])
         assert pauses == [60, 120, 240, 480, 900, 900, LONGEST_PAUSE_SECONDS]
         assert len(served.asked) == 7
-        answers[0] = of_json(WHOLE)
-        await asker.poll()
+        answers[0] = calm
+        if calm.status == 200:
+            await asker.poll()
+        else:
+            assert (await asker.fault()).reason is Reason.NOT_FOUND
         answers[0] = of_json({}, status)
         assert (await asker.fault()).retry_after == 60
 

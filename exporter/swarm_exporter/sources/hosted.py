@@ -79,6 +79,8 @@ class HostedDashboard(Source):
         try:
             answer = await _get(url, context)
         except SourceError as error:
+            if error.reason is Reason.NOT_FOUND:
+                gate.opened_by(began)
             if error.reason not in _OVERLOADED:
                 raise
             now = context.clock.monotonic()
