@@ -18,6 +18,7 @@ import httpx
 import msgspec
 
 from host_facts import make_host
+from node_facts import make_facts
 from swarm_exporter.config import Config, Flags, load_config
 from swarm_exporter.model import (
     Board,
@@ -196,6 +197,7 @@ def make_snapshot() -> Snapshot:
             msgspec.structs.replace(
                 make_view(make_node("1", labels={"owner": "me"}), own, board, Condition.EARNING),
                 process=make_process(),
+                facts=make_facts(),
             ),
             make_view(make_node("2"), other, board, Condition.TRAINING, "not earned for 5h"),
         ),

@@ -15,6 +15,8 @@ from swarm_exporter.model import (
     Standing,
 )
 from swarm_exporter.reasons import Reason
+from swarm_exporter.sources.login import LoginFacts
+from swarm_exporter.sources.training_log import TrainingLogFacts
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -304,6 +306,106 @@ def test_what_to_do_about_a_trainer_that_is_gone(state, launched, action):
     verdict = judge(msgspec.structs.replace(EARNING, process=process))
     assert verdict.condition is Condition.DOWN
     assert action in verdict.action
+
+
+#: RL Swarm v0.5 and later: no leaderboard is read.
+_BLIND = {"reads_leaderboard": False, "leaderboard": None, "board": None, "standing": None}
+_QUIET = Earnings(earned=0.0, lost=0.0, since=NOW - 9 * HOUR, last_increase=None, per_hour=None)
+_LOG = TrainingLogFacts(log="logs/swarm_launcher.log", last_line_at=NOW - 60)
+
+
+def _log(**more) -> TrainingLogFacts:
+    return msgspec.structs.replace(_LOG, **more)
+
+
+WITHOUT_BOARD = {
+    "its sum rose lately": (
+        {"earnings": msgspec.structs.replace(_QUIET, last_increase=NOW - HOUR)},
+        Condition.EARNING,
+        "",
+    ),
+    "its log tells of a submission": (
+        {"log": _log(last_submit_at=NOW - HOUR), "process": None},
+        Condition.EARNING,
+        "",
+    ),
+    "its submission is long ago": (
+        {"log": _log(last_submit_at=NOW - 9 * HOUR)},
+        Condition.TRAINING,
+        "handed nothing in for 9h",
+    ),
+    "it waits for the swarm": (
+        {"log": _log(waiting_since=NOW - HOUR)},
+        Condition.WAITING_SWARM,
+        "waits for the swarm's next, for 1h",
+    ),
+    "what it waited for in a log that has stopped is past": (
+        {"log": _log(waiting_since=NOW - 9 * HOUR, last_line_at=NOW - 8 * HOUR), "process": None},
+        Condition.DOWN,
+        "silent for 8h",
+    ),
+    "it trains and nothing is handed in yet": (
+        {"log": _LOG, "process": None},
+        Condition.TRAINING,
+        "its log grows",
+    ),
+    "it runs under the launcher and has not submitted": (
+        {"process": make_process(last_submit=None)},
+        Condition.TRAINING,
+        "whether it earns is not known yet",
+    ),
+    "nothing tells": (
+        {"process": None, "blind": ("its rank (why): fix",)},
+        Condition.UNKNOWN,
+        "nothing",
+    ),
+    "it is logged out": (
+        {"log": _LOG, "login": LoginFacts(login_data=False)},
+        Condition.WAITING_LOGIN,
+        "logged out",
+    ),
+    "its account is not activated": (
+        {"login": LoginFacts(login_data=True, activated=False), "process": None},
+        Condition.WAITING_LOGIN,
+        "logged out",
+    ),
+    "whether it is logged in is not known": (
+        {"log": _LOG, "process": None, "login": LoginFacts()},
+        Condition.TRAINING,
+        "its log grows",
+    ),
+    "it is logged out but stopped": (
+        {
+            "process": make_process(state="stopped", trainer_up=False),
+            "login": LoginFacts(login_data=False),
+        },
+        Condition.STOPPED,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "condition", "reason"), WITHOUT_BOARD.values(), ids=WITHOUT_BOARD
+)
+def test_condition_without_a_leaderboard(change, condition, reason):
+    facts = msgspec.structs.replace(EARNING, **_BLIND, **{"earnings": _QUIET, **change})
+    verdict = judge(facts)
+    assert verdict.condition is condition
+    assert reason in verdict.reason
+
+
+def test_who_earns_is_not_called_logged_out():
+    """RL Swarm v0.3 earns without an account where it is not on the testnet."""
+    verdict = judge(msgspec.structs.replace(EARNING, login=LoginFacts(login_data=False)))
+    assert verdict.condition is Condition.EARNING
+
+
+def test_what_cannot_be_known_names_what_to_configure():
+    facts = msgspec.structs.replace(
+        EARNING, **_BLIND, earnings=_QUIET, process=None, blind=("its rank (no board): give `api`",)
+    )
+    assert judge(facts).action == "Not known: its rank (no board): give `api`."
 
 
 @pytest.mark.parametrize(("change", "condition", "reason"), CASES.values(), ids=CASES)

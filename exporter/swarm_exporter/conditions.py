@@ -6,6 +6,8 @@ to do to know more.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from swarm_exporter.durations import format_duration
@@ -21,12 +23,19 @@ from swarm_exporter.model import (
 )
 from swarm_exporter.reasons import ACTION, MEANING
 
+if TYPE_CHECKING:
+    from swarm_exporter.sources.login import LoginFacts
+    from swarm_exporter.sources.training_log import TrainingLogFacts
+
 #: Upstream's own health route calls its data too old after this time (v0.2 to v0.4.4).
 FROZEN_AFTER_SECONDS = 300.0
 #: So many ends in a row are a loop.
 CRASH_LOOP_ENDS = 3
 #: A node that is so many rounds behind the swarm takes longer than the swarm waits.
 TOO_SLOW_ROUNDS = 2
+#: A trainer writes a line at least this often: every wait for a round is told, 15 minutes at most
+#: (RL Swarm v0.5 to v0.7).
+LOG_FRESH_SECONDS = 1800.0
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +45,21 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
     identified: bool
     conflicts: tuple[str, ...]
+    #: Whether it is read through a leaderboard at all: later generations have none.
+    reads_leaderboard: bool = True
     leaderboard: SourceStatus | None
     #: What runs of it on this machine; None where that is not known.
     process: NodeProcess | None = None
     board: Board | None
     standing: Standing | None
     earnings: Earnings
+    #: Whether its reward comes as a running sum, and not stage by stage.
+    keeps_sums: bool = False
+    #: What its logs and its login data tell; None where they are not read.
+    log: TrainingLogFacts | None = None
+    login: LoginFacts | None = None
+    #: What cannot be known of it, each with what to configure.
+    blind: tuple[str, ...] = ()
     #: Since when nobody in the swarm is known to have earned, Unix seconds.
     swarm_idle_since: float
     stall_after: float
@@ -60,11 +78,36 @@ def judge(facts: Facts) -> Verdict:
         verdict = _judge_process(facts.process, facts.now)
         if verdict is not None:
             return verdict
+    verdict = _judge_earning(facts)
+    if verdict.condition in (Condition.TRAINING, Condition.UNKNOWN) and _is_logged_out(facts):
+        return Verdict(
+            Condition.WAITING_LOGIN,
+            "it is logged out: what it earns cannot be handed in",
+            f"Log in{_login_place(facts.process)}, or put its login data back with "
+            "`swarm-exporter restore`.",
+        )
+    return verdict
+
+
+def _is_logged_out(facts: Facts) -> bool:
+    login = facts.login
+    return login is not None and (login.login_data is False or login.activated is False)
+
+
+def _login_place(process: NodeProcess | None) -> str:
+    port = process.login_port if process is not None else None
+    return f" at http://localhost:{port}" if port is not None else " at the node's login app"
+
+
+def _judge_earning(facts: Facts) -> Verdict:
+    """Judge a node of which nothing tells that it does not train."""
+    if not facts.reads_leaderboard:
+        return _judge_without_board(facts)
     status = facts.leaderboard
     if status is None:
         return Verdict(Condition.UNKNOWN, "the first answer is still awaited")
     if not status.up or facts.board is None:
-        verdict = _judge_submissions(facts.process, facts) if facts.process else None
+        verdict = _judge_submissions(facts)
         if verdict is not None:
             return verdict
         if status.reason is None:
@@ -129,13 +172,25 @@ def _judge_process(process: NodeProcess, now: float) -> Verdict | None:
     return None
 
 
-def _judge_submissions(process: NodeProcess, facts: Facts) -> Verdict | None:
+def _last_submit(facts: Facts) -> float | None:
+    """When the node last handed anything in that was accepted, by its launcher or its log."""
+    process = facts.process
+    told = (
+        process.last_submit if process is not None and process.trainer_up is True else None,
+        facts.log.last_submit_at if facts.log is not None else None,
+    )
+    return max((moment for moment in told if moment is not None), default=None)
+
+
+def _judge_submissions(facts: Facts) -> Verdict | None:
     """Judge by what the trainer hands in where no board tells (RL Swarm v0.5 and later)."""
-    age = _age(facts.now, process.last_submit)
-    if process.trainer_up is not True or (age is None and process.submit_period is None):
-        return None
+    process, age = facts.process, _age(facts.now, _last_submit(facts))
     if age is not None and age <= facts.stall_after:
         return Verdict(Condition.EARNING)
+    runs = process.trainer_up is True if process is not None else _log_is_fresh(facts)
+    expected = process is not None and process.submit_period is not None
+    if not runs or (age is None and not expected):
+        return None
     if age is not None:
         return Verdict(
             Condition.TRAINING,
@@ -148,6 +203,49 @@ def _judge_submissions(process: NodeProcess, facts: Facts) -> Verdict | None:
         "leaderboard answers",
         "Wait: RL Swarm v0.5.7 and later hand in every 3 hours. If you have a leaderboard, give "
         "its address with --api-port or --api-url.",
+    )
+
+
+def _log_is_fresh(facts: Facts) -> bool:
+    silent = _age(facts.now, facts.log.last_line_at) if facts.log is not None else None
+    return silent is not None and silent <= LOG_FRESH_SECONDS
+
+
+def _judge_without_board(facts: Facts) -> Verdict:
+    """Judge by sums of rewards, submissions and the log (RL Swarm v0.5 and later)."""
+    idle = _age(facts.now, facts.earnings.last_increase)
+    if idle is not None and idle <= facts.stall_after:
+        return Verdict(Condition.EARNING)
+    log, fresh = facts.log, _log_is_fresh(facts)
+    silent = _age(facts.now, log.last_line_at) if log is not None else None
+    waiting = _age(facts.now, log.waiting_since) if log is not None and fresh else None
+    by_submissions = _judge_submissions(facts)
+    if by_submissions is not None and by_submissions.condition is Condition.EARNING:
+        return by_submissions
+    if waiting is not None:
+        return Verdict(
+            Condition.WAITING_SWARM,
+            f"it has finished its round and waits for the swarm's next, for "
+            f"{format_duration(max(waiting, 1.0))}",
+        )
+    if by_submissions is not None:
+        return by_submissions
+    if fresh:
+        return Verdict(
+            Condition.TRAINING,
+            "its log grows; whether it earns is not known yet",
+            "Wait: RL Swarm v0.5.7 and later hand in every 3 hours.",
+        )
+    if silent is not None:
+        return Verdict(
+            Condition.DOWN if facts.process is None else Condition.TRAINING,
+            f"its log has been silent for {format_duration(silent)}",
+            "Look whether its trainer runs, and at the end of its log.",
+        )
+    return Verdict(
+        Condition.UNKNOWN,
+        "nothing tells how it does",
+        f"Not known: {facts.blind[0]}." if facts.blind else "",
     )
 
 
@@ -194,7 +292,7 @@ def _judge_earnings(facts: Facts, standing: Standing, board: Board) -> Verdict:
                 f"{board.clock.round}",
                 "Give it more of the machine: fewer nodes, or a smaller model.",
             )
-    if standing.recorded is None:
+    if standing.recorded is None and not facts.keeps_sums:
         return Verdict(
             Condition.UNKNOWN,
             "listed, but this API does not say in which stage a peer is recorded, so what it earns "

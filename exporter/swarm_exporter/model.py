@@ -21,6 +21,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     #: Base address of its swarm API, without a trailing slash and without credentials in labels.
     api: str
+    #: Whether somebody has said so; else it is where the first nodes' APIs are by default.
+    api_given: bool = False
     folder: Path | None = None
     peer_id: str | None = None
     nickname: str | None = None
@@ -159,11 +161,26 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 HostFactsT = TypeVar("HostFactsT", bound=HostFacts)
 
 
+class RewardTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """A sum of rewards that somebody else keeps for a peer; it may fall, and has no unit."""
+
+    reward: float
+    #: What keeps it (a contract, a dashboard): the sums of two keepers are not compared.
+    keeper: str
+    #: How often the peer has submitted winners; None where that is not told.
+    participation: float | None = None
+
+
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What one source (chain, training log, …) says of one node; each has a type of its own.
 
     Sizes are bytes, times Unix seconds; what is not known is None or left out.
     """
+
+    @property
+    def total(self) -> RewardTotal | None:
+        """The sum of all rewards of the node's peer, where this source tells one."""
+        return None
 
 
 NodeFactsT = TypeVar("NodeFactsT", bound=NodeFacts)
@@ -265,6 +282,14 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     earnings: Earnings
     #: None where nothing is known of its processes.
     process: NodeProcess | None = None
+    #: The source that gives this node its reward, chosen at the start; empty where none does.
+    reward_source: str = "leaderboard"
+    #: Whether it is read through a leaderboard.
+    reads_leaderboard: bool = True
+    #: What that source says, where it is no leaderboard.
+    total: RewardTotal | None = None
+    #: What cannot be known of it, each with what to configure.
+    blind: tuple[str, ...] = ()
     verdict: Verdict
     sources: tuple[SourceStatus, ...]
     #: What the other sources say of it, by the type of the facts.

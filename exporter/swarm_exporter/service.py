@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from swarm_exporter.clock import Clock, SystemClock
 from swarm_exporter.config import Config
+from swarm_exporter.config.sources import Choice
 from swarm_exporter.errors import ConfigError
 from swarm_exporter.poller import Poller
 from swarm_exporter.sources import new_sources
@@ -146,9 +147,24 @@ class Service:
                 "put a firewall or a proxy with authentication before it",
                 host,
             )
+        for names, chosen in _alike(self._config):
+            log.info("%s: %s", names, chosen)
         log.info(
             "%d nodes; status page %s, metrics %s/metrics",
             len(self._config.nodes),
             self.url,
             self.url,
         )
+
+
+def _alike(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield, for nodes that are read alike, their names, and how they are read and why."""
+    alike: dict[tuple[Choice, ...], list[str]] = {}
+    for node in config.nodes:
+        alike.setdefault(config.choices.get(node.name, ()), []).append(node.name)
+    for choices, names in alike.items():
+        on = "; ".join(f"{choice.source} ({choice.why})" for choice in choices if choice.on)
+        off = "; ".join(f"{choice.source} ({choice.why})" for choice in choices if not choice.on)
+        if choices:
+            said = f"read through {on or 'nothing'}" + (f"; not through {off}" if off else "")
+            yield f"node{'s' * (len(names) > 1)} {', '.join(names)}", said

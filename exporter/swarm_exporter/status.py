@@ -94,6 +94,10 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessLine | None
     #: Null where its processes are not found.
     cost: CostLine | None
+    #: The source that gives it its reward: leaderboard, hosted, chain; empty where none does.
+    reward_source: str
+    #: What cannot be known of it, each with what to configure.
+    blind: list[str]
     sources: list[SourceLine]
 
 
@@ -159,22 +163,27 @@ def status_document(snapshot: Snapshot, now: float, refresh_seconds: float) -> S
 
 def _node_line(view: NodeView, snapshot: Snapshot) -> NodeLine:
     standing, board, earnings = view.standing, view.board, view.earnings
+    total = view.total
     recorded = standing.recorded if standing else None
     clock = board.clock if board else None
     return NodeLine(
         node=view.node.name,
         nickname=view.identity.nickname,
         peer_id=view.identity.peer_id,
-        api=redact_url(view.node.api),
+        api=redact_url(view.node.api) if view.reads_leaderboard else "",
         labels=dict(view.node.labels),
         condition=view.verdict.condition.value,
         reason=view.verdict.reason,
         action=view.verdict.action,
         rank=standing.rank if standing else None,
         total_peers=board.total_peers if board else None,
-        cumulative_reward=standing.cumulative_reward if standing else None,
+        cumulative_reward=total.reward
+        if total
+        else (standing.cumulative_reward if standing else None),
         last_score=standing.last_score if standing else None,
-        participation=standing.participation if standing else None,
+        participation=total.participation
+        if total
+        else (standing.participation if standing else None),
         earned=earnings.earned if earnings.since is not None else None,
         lost=earnings.lost if earnings.since is not None else None,
         earned_since=earnings.since,
@@ -188,6 +197,8 @@ def _node_line(view: NodeView, snapshot: Snapshot) -> NodeLine:
         data_timestamp=board.data_timestamp if board else None,
         process=_process_line(view.process) if view.process is not None else None,
         cost=_cost_line(view.node.name, snapshot),
+        reward_source=view.reward_source,
+        blind=list(view.blind),
         sources=[_source_line(status) for status in view.sources],
     )
 

@@ -16,6 +16,7 @@ import msgspec
 from swarm_exporter import conditions
 from swarm_exporter.clock import Clock
 from swarm_exporter.config import Config
+from swarm_exporter.config.sources import blind_spots
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.identity import normalise_nickname
 from swarm_exporter.model import (
@@ -27,9 +28,12 @@ from swarm_exporter.model import (
     Identity,
     IdentityOrigin,
     Node,
+    NodeFacts,
+    NodeFactsT,
     NodeView,
     Processes,
     Reading,
+    RewardTotal,
     Snapshot,
     SourceStatus,
     Stage,
@@ -38,7 +42,10 @@ from swarm_exporter.model import (
 from swarm_exporter.reasons import Reason
 from swarm_exporter.rewards import Account, SwarmWatch
 from swarm_exporter.sources.base import Target
+from swarm_exporter.sources.login import LoginFacts
+from swarm_exporter.sources.training_log import TrainingLogFacts
 from swarm_exporter.state import StateFile
+from swarm_exporter.totals import TotalAccount
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +63,8 @@ class Memory(msgspec.Struct):
     swarm_last_increase: float | None = None
     #: The newest stage of each board, by address.
     newest_stages: dict[str, Stage] = {}
+    #: Accounts of sums that others keep, by source and node.
+    totals: dict[str, dict[str, TotalAccount]] = {}
 
 
 class _Health(msgspec.Struct):
@@ -107,6 +116,8 @@ class Tracker:
         self._memory = (state.load(Memory) if state is not None else None) or Memory()
         for account in self._memory.accounts.values():
             account.gains = []
+        for total_account in (a for each in self._memory.totals.values() for a in each.values()):
+            total_account.gains, total_account.watched_since = [], None
         self._state_saved = True
         self._saving = asyncio.Lock()
         # Its own thread: a folder that hangs may use up the common ones.
@@ -196,6 +207,7 @@ class Tracker:
                 self._host[target.source] = _Fresh(reading.value, expires)
             elif isinstance(reading.value, FactsOfNodes):
                 self._facts[target.source, target.key] = _Fresh(reading.value, expires)
+                learned = self._account_totals(target, reading.value, reading.time)
             else:
                 self._facts.pop((target.source, target.key), None)
                 self._host.pop(target.source, None)
@@ -252,9 +264,30 @@ class Tracker:
             self._resolve(node, standing)
             if problem:
                 continue
+            if self._config.keeps_sums(node.name):
+                learned |= self._observe_sum(target, node, _sum_of(standing), now)
+                continue
             account = self._memory.accounts.setdefault(node.name, Account())
             learned |= account.observe(standing, board, now)
         return self._watch(target.key, board, now) or learned
+
+    def _account_totals(self, target: Target, facts: FactsOfNodes, now: float) -> bool:
+        """Count what has changed in the sums of the nodes that this source gives their reward."""
+        learned = False
+        for node in target.nodes:
+            known = facts.nodes.get(node.name)
+            if self._config.reward_source(node.name) == target.source and known is not None:
+                learned |= self._observe_sum(target, node, known.total, now)
+        return learned
+
+    def _observe_sum(
+        self, target: Target, node: Node, total: RewardTotal | None, now: float
+    ) -> bool:
+        if total is None:
+            return False
+        accounts = self._memory.totals.setdefault(target.source, {})
+        account = accounts.setdefault(node.name, TotalAccount())
+        return account.observe(total, self._resolved_identity(node).peer_id, now)
 
     def _watch(self, address: str, board: Board, now: float) -> bool:
         """See whether anybody has earned since the board before, or since before a restart.
@@ -339,7 +372,7 @@ class Tracker:
         expiries += [each.expires for each in facts_of_nodes.values()]
         self._expires = _earliest(expiries)
         nodes = self._config.nodes
-        boards = {n.name: b.value if (b := boards_by_api.get(n.api)) else None for n in nodes}
+        boards = {n.name: self._board_of(n, boards_by_api) for n in nodes}
         swarm_last_increase = self._swarm_last_increase()
         # Nobody knows what the swarm did while nobody watched.
         swarm_idle_since = max(swarm_last_increase or 0.0, self._watching_since or now)
@@ -354,19 +387,30 @@ class Tracker:
                 identity = msgspec.structs.replace(identity, problem=problem)
             earnings = shown.get(node.name) or self._earnings(node, identity, now)
             sources = self._sources(node, boards[node.name])
+            known = {
+                type(facts_of_node): facts_of_node
+                for each in facts_of_nodes.values()
+                if (facts_of_node := each.value.nodes.get(node.name)) is not None
+            }
             facts = conditions.Facts(
                 now=now,
                 identity=identity,
                 identified=identity.known and not problem,
                 conflicts=self._conflicts.get(node.name, ()),
+                reads_leaderboard=self._config.reads(node.name, "leaderboard"),
                 leaderboard=next((s for s in sources if s.source == "leaderboard"), None),
                 process=by_name.get(node.name),
                 board=boards[node.name],
                 standing=standing,
                 earnings=earnings,
+                keeps_sums=self._config.keeps_sums(node.name),
+                log=_of(known, TrainingLogFacts),
+                login=_of(known, LoginFacts),
+                blind=self._blind(node.name),
                 swarm_idle_since=swarm_idle_since,
                 stall_after=self._config.stall_after,
             )
+            reward_source = self._config.reward_source(node.name)
             views.append(
                 NodeView(
                     node=node,
@@ -377,13 +421,13 @@ class Tracker:
                     standing=standing,
                     earnings=facts.earnings,
                     process=facts.process,
+                    reward_source=reward_source,
+                    reads_leaderboard=facts.reads_leaderboard,
+                    total=_total(facts_of_nodes, reward_source, node.name),
+                    blind=facts.blind,
                     verdict=conditions.judge(facts),
                     sources=sources,
-                    facts={
-                        type(facts_of_node): facts_of_node
-                        for each in facts_of_nodes.values()
-                        if (facts_of_node := each.value.nodes.get(node.name)) is not None
-                    },
+                    facts=known,
                 )
             )
         return Snapshot(
@@ -408,6 +452,10 @@ class Tracker:
             ),
         )
 
+    def _board_of(self, node: Node, boards: Mapping[str, _Fresh[Board]]) -> Board | None:
+        found = boards.get(node.api) if self._config.reads(node.name, "leaderboard") else None
+        return found.value if found is not None else None
+
     def _fresh(self, found: Mapping[K, _Fresh[T]]) -> dict[K, _Fresh[T]]:
         return {k: v for k, v in found.items() if not v.expires.has_passed(self._clock)}
 
@@ -419,14 +467,49 @@ class Tracker:
                 found.append(_status(name, source, health, up=up))
         return tuple(found)
 
+    def _blind(self, node: str) -> tuple[str, ...]:
+        """Return what cannot be known of a node, each with what to configure."""
+        return blind_spots(self._config.choices.get(node, ()))
+
     def _earnings(self, node: Node, identity: Identity, now: float) -> Earnings:
+        if self._config.keeps_sums(node.name):
+            accounts = self._memory.totals.get(self._config.reward_source(node.name), {})
+            return accounts.get(node.name, TotalAccount()).earnings(now)
         account = self._memory.accounts.get(node.name, Account())
         return account.earnings(identity.peer_id, now)
 
     def _swarm_last_increase(self) -> float | None:
         own = [a.last_increase for a in self._memory.accounts.values()]
+        own += [a.last_increase for each in self._memory.totals.values() for a in each.values()]
         times = [t for t in [self._memory.swarm_last_increase, *own] if t is not None]
         return max(times, default=None)
+
+
+def _of(known: Mapping[type[NodeFacts], NodeFacts], kind: type[NodeFactsT]) -> NodeFactsT | None:
+    found = known.get(kind)
+    return found if isinstance(found, kind) else None
+
+
+def _sum_of(standing: Standing | None) -> RewardTotal | None:
+    """Return a standing's reward as a running sum, where it is one."""
+    if standing is None or standing.cumulative_reward is None:
+        return None
+    return RewardTotal(
+        reward=standing.cumulative_reward,
+        keeper="leaderboard",
+        participation=standing.participation,
+    )
+
+
+def _total(
+    found: Mapping[tuple[str, str], _Fresh[FactsOfNodes]], source: str, node: str
+) -> RewardTotal | None:
+    """Return the sum that a node's reward source tells, where it is one that tells sums."""
+    for (name, _), each in found.items():
+        facts = each.value.nodes.get(node) if name == source else None
+        if facts is not None:
+            return facts.total
+    return None
 
 
 def _names(target: Target) -> tuple[str, ...]:

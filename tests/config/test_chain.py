@@ -66,6 +66,13 @@ def test_without_a_word_nothing_is_asked(tmp_path):
     assert resolve(tmp_path, "nodes: [{name: a}]\n").of("a") is None
 
 
+def test_a_section_without_a_contract_says_how_those_found_elsewhere_are_asked(tmp_path):
+    chain = resolve(tmp_path, "chain: {interval: 1m, rpc: 'http://127.0.0.1:8545/'}\n")
+    assert chain.of("1") is None
+    assert (chain.network.interval, chain.network.rpc) == (60.0, "http://127.0.0.1:8545/")
+    assert chain.network.chain_id == GENSYN_CHAIN_ID
+
+
 def test_a_preset_says_it_all(tmp_path):
     assert resolve(tmp_path, "chain: {preset: codezero}\n").of("1") == codezero()
 
@@ -155,7 +162,6 @@ REFUSED = {
         'chain.preset: no preset is called "xyz"; there are v0.3, math, math-hard, genrl, '
         "codezero, none",
     ),
-    "nothing to ask": ("chain: {interval: 1m}\n", "chain: names no contract; give `preset` (v0.3"),
     "no chain": (
         f"chain: {{contract: '{OWN}'}}\n",
         "chain: names a contract but no chain; give `chain.rpc` or a `preset`",

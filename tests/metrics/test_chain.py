@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import msgspec
 
 from support import make_snapshot
@@ -13,10 +15,10 @@ def snapshot_of(*facts: ChainFacts) -> Snapshot:
     """The nodes 1 and 2, with the facts of the first ones of them."""
     snapshot = make_snapshot()
     nodes = [
-        msgspec.structs.replace(view, facts={ChainFacts: known})
-        for view, known in zip(snapshot.nodes, facts, strict=False)
+        msgspec.structs.replace(view, facts={ChainFacts: known} if known is not None else {})
+        for view, known in zip_longest(snapshot.nodes, facts)
     ]
-    return msgspec.structs.replace(snapshot, nodes=(*nodes, *snapshot.nodes[len(nodes) :]))
+    return msgspec.structs.replace(snapshot, nodes=tuple(nodes))
 
 
 def samples(snapshot: Snapshot) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -55,7 +57,7 @@ def test_the_largest_numbers_of_the_chain_are_samples():
 
 
 def test_without_the_chain_there_is_no_sample():
-    assert not any(samples(make_snapshot()).values())
+    assert not any(samples(snapshot_of()).values())
 
 
 def test_what_may_fall_is_no_counter():

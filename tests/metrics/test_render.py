@@ -103,6 +103,7 @@ def test_what_is_not_known_is_absent_and_not_zero():
         standing=None,
         earnings=Earnings(earned=0.0, lost=0.0, since=None, last_increase=None, per_hour=None),
         process=None,
+        facts={},
         sources=(
             SourceStatus(
                 node="1",

@@ -56,6 +56,11 @@ _SERVICE = (
         "--reload-endpoint/--no-reload-endpoint", default=None, help="Answer POST /-/reload (no)."
     ),
     click.option(
+        "--sources",
+        metavar="NAMES",
+        help="auto, or only these, as chain,training_log; `swarm-exporter check` tells (auto).",
+    ),
+    click.option(
         "--collectors",
         metavar="NAMES",
         help="Only these readers of the machine, as cpu,memory, or none; one by one with "

@@ -89,6 +89,7 @@ def status_table(status: StatusDocument, console: Console, problem: str = "") ->
         table,
         *(_trouble(node, *fault) for node in status.nodes for fault in _faults(node)),
         *(line for node in status.nodes for line in _submission(node, status.time)),
+        *_blind(status.nodes),
         *_refusal(status),
         *_notice(problem),
     )
@@ -184,6 +185,19 @@ def _submission(node: NodeLine, now: float) -> list[Text]:
     line = Text("\nnode ").append_text(plain(node.node)).append(f": {when}; ")
     line.append(f"a restart now loses {loss} of reward")
     return [line.append(" (a restart waits for it)" if process.postponed else "")]
+
+
+def _blind(nodes: Sequence[NodeLine]) -> list[Text]:
+    """Say what cannot be known of nodes, and what to configure; once for all that share it."""
+    spots: dict[str, list[str]] = {}
+    for node in nodes:
+        for spot in node.blind:
+            spots.setdefault(spot, []).append(node.node)
+    lines = []
+    for spot, names in spots.items():
+        line = Text(f"\nnode{'s' * (len(names) > 1)} ", style="dim")
+        lines.append(line.append_text(plain(f"{', '.join(names)}: not known: {spot}.")))
+    return lines
 
 
 def _refusal(status: StatusDocument) -> list[Text]:

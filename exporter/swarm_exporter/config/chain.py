@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -83,9 +83,19 @@ class Coordinator(msgspec.Struct, frozen=True, kw_only=True):
     interval: float = 300.0
 
 
-class Chain(msgspec.Struct, frozen=True, kw_only=True):
-    """Which contract is asked for which node; none unless the configuration says so."""
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """How a contract is asked that was found in a node's folder: on upstream's chain."""
 
+    #: It may hold a key: it is shown nowhere.
+    rpc: str = GENSYN_RPC
+    chain_id: int = GENSYN_CHAIN_ID
+    interval: float = 300.0
+
+
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
+    """Which contract is asked for which node, as far as the configuration says."""
+
+    network: Network = Network()
     everywhere: Coordinator | None = None
     #: By the node's name, for nodes that have an entry of their own; None is not asked.
     nodes: Mapping[str, Coordinator | None] = {}
@@ -108,8 +118,8 @@ def resolve_chain(
         return Chain()
     common = file or FileChain()
     everywhere = None
-    # A section may hold no more than what the nodes' own contracts have in common.
-    if file is not None and (not nodes or _chooses(file)):
+    # A section may hold no more than how contracts are asked that are named, or found, elsewhere.
+    if file is not None and _chooses(file):
         everywhere = _coordinator(common, common, "chain", document)
     own = {
         # Either word of a node's own replaces both of the section's.
@@ -117,7 +127,7 @@ def resolve_chain(
         for name, (key, written) in nodes.items()
         if _chooses(written)
     }
-    return Chain(everywhere=everywhere, nodes=own)
+    return Chain(network=_network(common, document), everywhere=everywhere, nodes=own)
 
 
 def preset_name(value: object) -> str:
@@ -183,10 +193,8 @@ def _coordinator(
     contract = None
     if chosen.contract is not None:
         contract = setting(chosen.contract, "contract", key).parse(contract_address)
-    rpc = setting(common.rpc, "rpc").parse(rpc_url) if common.rpc is not None else None
-    chain_id = None
-    if common.chain_id is not None:
-        chain_id = setting(common.chain_id, "chain_id").parse(values.whole_number(1, 2**53 - 1))
+    how = _how(common, document)
+    rpc, chain_id = how.get("rpc"), how.get("chain_id")
     if name is not None:
         contract = contract or PRESETS[name].contract
         rpc, chain_id = rpc or GENSYN_RPC, chain_id or GENSYN_CHAIN_ID
@@ -195,13 +203,32 @@ def _coordinator(
         raise document.error(key, f"names no contract; give `preset` ({presets}) or `contract`")
     elif rpc is None:
         raise document.error(key, "names a contract but no chain; give `chain.rpc` or a `preset`")
-    interval = {}
-    if common.interval is not None:
-        read = values.duration(shortest=SHORTEST_INTERVAL)
-        interval["interval"] = setting(common.interval, "interval").parse(read)
-    return Coordinator(
-        preset=_name_of(contract), contract=contract, rpc=rpc, chain_id=chain_id, **interval
-    )
+    how |= {"rpc": rpc, "chain_id": chain_id}
+    return Coordinator(preset=_name_of(contract), contract=contract, **how)  # type: ignore[arg-type]
+
+
+def _network(common: FileChain, document: Document) -> Network:
+    return Network(**_how(common, document))  # type: ignore[arg-type]
+
+
+def _how(common: FileChain, document: Document) -> dict[str, object]:
+    """Return what the section says of how contracts are asked."""
+    readers: dict[str, Callable[[object], object]] = {
+        "rpc": rpc_url,
+        "chain_id": values.whole_number(1, 2**53 - 1),
+        "interval": values.duration(shortest=SHORTEST_INTERVAL),
+    }
+    return {
+        name: Setting(
+            value,
+            document.where(f"chain.{name}"),
+            ConfigError,
+            document.path.parent,
+            from_file=True,
+        ).parse(read)
+        for name, read in readers.items()
+        if (value := getattr(common, name)) is not None
+    }
 
 
 def _name_of(contract: str) -> str:

@@ -32,6 +32,11 @@ class MappedBoard(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "/api/leaderboard"
     mapping: Mapping
 
+    @property
+    def keeps_sums(self) -> bool:
+        """True where no stage is told: then a peer's reward is a running sum of its own."""
+        return self.mapping.round is None
+
 
 def resolve_leaderboard(
     file: FileLeaderboard | None, document: Document | None

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from swarm_exporter.config import values
+from swarm_exporter.config.chain import NONE as NO_CHAIN
+from swarm_exporter.config.chain import Chain, resolve_chain
 from swarm_exporter.config.collectors import collector_names, collector_switches
+from swarm_exporter.config.hosted import resolve_hosted
 from swarm_exporter.config.launcher import resolve_launcher
+from swarm_exporter.config.leaderboard import resolve_leaderboard
+from swarm_exporter.config.logs import TrainingLog, resolve_training_log
 from swarm_exporter.config.nodes import Naming, resolve_nodes
 from swarm_exporter.config.setting import Setting
-from swarm_exporter.config.settings import Config, FileSettings, Flags
+from swarm_exporter.config.settings import Config, FileNode, FileSettings, Flags
+from swarm_exporter.config.sources import Choice, Known, Wish, choose, source_wish
 from swarm_exporter.config.yaml_file import Document
 from swarm_exporter.errors import ConfigError, FlagError
 from swarm_exporter.model import Node
@@ -30,7 +36,7 @@ _LISTS = ("peer_id", "nickname")
 #: What no single text gives.
 _COMPOUND = (*_LISTS, "collector")
 #: Keys of a file that are read apart.
-_NOT_PLAIN = ("nodes", "launcher", "collectors")
+_NOT_PLAIN = ("nodes", "launcher", "collectors", "leaderboard", "hosted", "chain", "sources")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 #: Settings with one value for the whole exporter, and how each is read.
@@ -81,6 +87,8 @@ def load_config(flags: Flags, environ: Mapping[str, str], cwd: Path) -> Config:
         host, port = given["listen"].parse(values.address)
         settings |= {"listen_host": host, "listen_port": port}
     settings |= _collectors(flags, given.get("collectors"), file, document)
+    written = dict(zip((node.name for node in nodes), file.nodes or [], strict=False))
+    settings |= _sources(nodes, written, given.get("sources"), file, document)
     state_dir = given.get("state_dir")
     config = Config(
         nodes=nodes,
@@ -127,6 +135,61 @@ def _collectors(
     return {"only_collectors": only, "switched_collectors": switched | dict(flags.collector)}
 
 
+def _sources(
+    nodes: Sequence[Node],
+    written: Mapping[str, FileNode],
+    given: Setting | None,
+    file: FileSettings,
+    document: Document | None,
+) -> dict[str, object]:
+    """Return how each node is read: what was chosen and why, and what the sources need to know."""
+    keys = {name: f"nodes[{number}]" for number, name in enumerate(written)}
+    own_chains = {
+        name: (f"{keys[name]}.chain", entry.chain)
+        for name, entry in written.items()
+        if entry.chain is not None
+    }
+    chain = resolve_chain(file.chain, own_chains, document)
+    hosted = resolve_hosted(file.hosted, document)
+    wish = _wish(file.sources, "sources", document) if given is None else given.parse(source_wish)
+    choices: dict[str, tuple[Choice, ...]] = {}
+    logs: dict[str, TrainingLog] = {}
+    contracts = dict(chain.nodes)
+    refused = file.chain is not None and file.chain.preset == NO_CHAIN
+    for node in nodes:
+        entry = written.get(node.name) or FileNode()
+        key = keys.get(node.name, "")
+        log = resolve_training_log(entry.log, node.folder, f"{key}.log", document)
+        if log is not None:
+            logs[node.name] = log
+        known = Known(
+            api_given=node.api_given,
+            hosted=hosted is not None,
+            coordinator=chain.of(node.name),
+            network=chain.network,
+            chain_refused=chain.of(node.name) is None and (node.name in chain.nodes or refused),
+            log_given=log is not None and log.file is not None,
+        )
+        own = wish
+        if given is None and entry.sources is not None:
+            own = _wish(entry.sources, f"{key}.sources", document)
+        choices[node.name], contracts[node.name] = choose(node, own, known)
+    return {
+        "choices": choices,
+        "logs": logs,
+        "hosted": hosted,
+        "chain": Chain(network=chain.network, nodes=contracts),
+        "leaderboard": resolve_leaderboard(file.leaderboard, document),
+    }
+
+
+def _wish(value: object, key: str, document: Document | None) -> Wish:
+    if value is None or document is None:
+        return Wish()
+    base = document.path.parent
+    return Setting(value, document.where(key), ConfigError, base, from_file=True).parse(source_wish)
+
+
 def _variables(environ: Mapping[str, str]) -> tuple[Flags, list[str]]:
     """Read our SWARM_… variables, and warn of those that are nearly ours."""
     known = {f"SWARM_{n.upper()}": n for n in Flags.__struct_fields__ if n != "collector"}
@@ -157,8 +220,7 @@ def _given_in(file: FileSettings, document: Document) -> dict[str, Setting]:
     return {
         key: Setting(value, document.where(key), ConfigError, document.path.parent, from_file=True)
         for key in FileSettings.__struct_fields__
-        if key not in ("nodes", "launcher", "collectors")
-        and (value := getattr(file, key)) is not None
+        if key not in _NOT_PLAIN and (value := getattr(file, key)) is not None
     }
 
 

@@ -104,6 +104,7 @@ def _draft(index: int, written: FileNode, document: Document | None, naming: Nam
     node = Node(
         name=name,
         api=api,
+        api_given=shares or naming.api_port is not None or given("port") is not None,
         folder=_folder(given("folder"), naming, fields),
         identity_file=_path(identity_file) if identity_file is not None else None,
         labels=_labels(index, written, document),

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import msgspec
 
+from swarm_exporter.config.chain import Chain, FileChain, FileNodeChain
+from swarm_exporter.config.hosted import FileHosted, Hosted
 from swarm_exporter.config.launcher import FileLaunch, FileLauncher, Launcher
+from swarm_exporter.config.leaderboard import FileLeaderboard, MappedBoard
+from swarm_exporter.config.logs import FileTrainingLog, TrainingLog
+from swarm_exporter.config.sources import REWARD_SOURCES, Choice
 from swarm_exporter.model import Node
 
 
@@ -30,6 +35,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str | None = None
     folder: str | None = None
     collectors: str | None = None
+    sources: str | None = None
     #: In the order of the nodes.
     peer_id: tuple[str, ...] = ()
     nickname: tuple[str, ...] = ()
@@ -49,6 +55,10 @@ class FileNode(msgspec.Struct, forbid_unknown_fields=True):
     identity_file: str | None = None
     labels: dict[str, str | int | float | bool] = {}
     launch: FileLaunch | None = None
+    #: As of all nodes, for this one.
+    sources: str | list[str] | dict[str, bool] | None = None
+    chain: FileNodeChain | None = None
+    log: FileTrainingLog | None = None
 
 
 class FileSettings(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,6 +80,11 @@ class FileSettings(msgspec.Struct, forbid_unknown_fields=True):
     folder: str | None = None
     #: Only these, or each switched on or off.
     collectors: list[str] | dict[str, bool] | None = None
+    #: auto, only these, or each switched on or off.
+    sources: str | list[str] | dict[str, bool] | None = None
+    leaderboard: FileLeaderboard | None = None
+    hosted: FileHosted | None = None
+    chain: FileChain | None = None
     nodes: list[FileNode] | None = None
     launcher: FileLauncher | None = None
 
@@ -100,6 +115,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     only_collectors: tuple[str, ...] | None = None
     #: Collectors that were switched on or off one by one; this wins.
     switched_collectors: Mapping[str, bool] = {}
+    #: Which sources each node is read through and why, by its name.
+    choices: Mapping[str, tuple[Choice, ...]] = {}
+    #: The shape of the leaderboards, where it is not upstream's.
+    leaderboard: MappedBoard | None = None
+    #: None where no dashboard is configured.
+    hosted: Hosted | None = None
+    #: Contracts, those that were found in the nodes' folders among them.
+    chain: Chain = Chain()
+    #: Where the nodes' logs are, by name.
+    logs: Mapping[str, TrainingLog] = {}
     launcher: Launcher = Launcher()
     #: The file it came from, if any.
     source_file: Path | None = None
@@ -110,3 +135,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether a collector reads this machine."""
         chosen = by_default if self.only_collectors is None else name in self.only_collectors
         return self.switched_collectors.get(name, chosen)
+
+    def reads(self, node: str, source: str) -> bool:
+        """Tell whether a node is read through a source; where nothing was chosen, through all."""
+        choices = self.choices.get(node, ())
+        return next((choice.on for choice in choices if choice.source == source), True)
+
+    def reward_source(self, node: str) -> str:
+        """Return the source that gives a node its reward, chosen once; empty where none does."""
+        return next((source for source in REWARD_SOURCES if self.reads(node, source)), "")
+
+    def keeps_sums(self, node: str) -> bool:
+        """Tell whether a node's reward comes as a running sum, and not stage by stage."""
+        if self.reward_source(node) == "leaderboard":
+            return self.leaderboard is not None and self.leaderboard.keeps_sums
+        return True

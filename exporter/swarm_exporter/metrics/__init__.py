@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from swarm_exporter.metrics import (
+    chain,
     disk,
     exporter,
     gpus,
+    hosted,
     launcher,
+    login,
     machine,
     memory,
     mps,
@@ -19,6 +22,8 @@ from swarm_exporter.metrics import (
     swarm,
     thermals,
     torch,
+    training,
+    wandb,
 )
 from swarm_exporter.metrics.catalogue import Metric
 
@@ -27,6 +32,10 @@ PARTS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Rewards", rewards.METRICS),
     ("The swarm", swarm.METRICS),
     ("Nodes", nodes.METRICS),
+    ("The hosted dashboard", hosted.METRICS),
+    ("The chain", chain.METRICS),
+    ("Training logs", training.METRICS),
+    ("Logins and runs", (*login.METRICS, *wandb.METRICS)),
     ("The launcher", launcher.METRICS),
     ("What each node costs", processes.METRICS),
     ("Unified memory and heat", (*mps.METRICS, *torch.METRICS)),

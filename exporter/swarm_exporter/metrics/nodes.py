@@ -16,7 +16,8 @@ def _info(snapshot: Snapshot) -> Iterable[tuple[Labels, float]]:
                 "node": view.node.name,
                 "peer_id": label_value(view.identity.peer_id),
                 "nickname": label_value(view.identity.nickname),
-                "api": redact_url(view.node.api),
+                "api": redact_url(view.node.api) if view.reads_leaderboard else "",
+                "reward_source": view.reward_source,
                 "profile": label_value(view.process.profile if view.process else None),
                 **view.node.labels,
             },
@@ -38,9 +39,11 @@ METRICS = (
         "swarm_node_info",
         Kind.INFO,
         "Identity of each node, and its own labels from the configuration.",
-        ("node", "peer_id", "nickname", "api", "profile"),
+        ("node", "peer_id", "nickname", "api", "reward_source", "profile"),
         _info,
-        "`profile` is the generation that the launcher runs. "
+        "`profile` is the generation that the launcher runs, `reward_source` the source that "
+        "gives the node its reward: leaderboard, hosted or chain, chosen once, never mixed. "
+        "`api` is empty where no leaderboard is asked. "
         "Join with `* on(node) group_left(nickname) swarm_node_info`.",
     ),
     Metric(

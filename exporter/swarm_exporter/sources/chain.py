@@ -14,7 +14,7 @@ from swarm_exporter.addresses import origin_of
 from swarm_exporter.config import Config
 from swarm_exporter.config.chain import Coordinator
 from swarm_exporter.durations import format_duration
-from swarm_exporter.model import FactsOfNodes, Node, NodeFacts
+from swarm_exporter.model import FactsOfNodes, Node, NodeFacts, RewardTotal
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Context, Facts, Source, Target
 from swarm_exporter.sources.chain_abi import MissingExtraError, load
@@ -59,6 +59,15 @@ class ChainFacts(NodeFacts, frozen=True, kw_only=True):
     stage: int | None = None
     #: Peers that ever submitted winners.
     unique_voters: int | None = None
+
+    @property
+    def total(self) -> RewardTotal | None:
+        """The rewards, where the contract tells them."""
+        if self.rewards is None:
+            return None
+        return RewardTotal(
+            reward=float(self.rewards), keeper=self.contract, participation=self.votes
+        )
 
 
 class ChainSource(Source):

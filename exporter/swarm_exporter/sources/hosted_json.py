@@ -8,7 +8,7 @@ from __future__ import annotations
 from swarm_exporter.config.mapping import Mapping
 from swarm_exporter.identity import normalise_nickname
 from swarm_exporter.json_path import Missing
-from swarm_exporter.model import NodeFacts
+from swarm_exporter.model import NodeFacts, RewardTotal
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.errors import SourceError
 from swarm_exporter.sources.http import quote
@@ -30,6 +30,13 @@ class HostedFacts(NodeFacts, frozen=True, kw_only=True):
     #: When reward and score were last changed, Unix seconds, where it says so.
     reward_at: float | None = None
     score_at: float | None = None
+
+    @property
+    def total(self) -> RewardTotal | None:
+        """The reward, where the dashboard tells it."""
+        if self.reward is None:
+            return None
+        return RewardTotal(reward=self.reward, keeper="hosted", participation=self.score)
 
 
 def decode_peer(

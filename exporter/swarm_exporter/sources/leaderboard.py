@@ -8,11 +8,12 @@ after a start, and only where the board is small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from swarm_exporter.config import Config
+from swarm_exporter.config.leaderboard import MappedBoard
 from swarm_exporter.durations import format_duration
 from swarm_exporter.identity import normalise_nickname
 from swarm_exporter.model import Board, Node, Point, Stage, Standing
@@ -31,6 +32,7 @@ from swarm_exporter.sources.leaderboard_json import (
     decode_points,
     newest_point,
 )
+from swarm_exporter.sources.leaderboard_mapped import decode_mapped_board
 
 #: Above this many peers upstream takes about a second for the history of all of them.
 HISTORY_PEER_LIMIT = 1000
@@ -48,7 +50,8 @@ class Leaderboard(Source):
         """Return one target for each API address."""
         by_address: dict[str, list[Node]] = {}
         for node in config.nodes:
-            by_address.setdefault(node.api, []).append(node)
+            if config.reads(node.name, self.name):
+                by_address.setdefault(node.api, []).append(node)
         return [
             Target(self.name, api, tuple(nodes), config.interval)
             for api, nodes in by_address.items()
@@ -62,22 +65,53 @@ class Leaderboard(Source):
 async def read_board(api: str, context: Context) -> Facts:
     """Ask the API at `api` once. Raises SourceError where it has no board to give."""
     defects: list[Reason] = []
+    if context.config.leaderboard is not None:
+        return await _read_mapped(api, context.config.leaderboard, context)
     body, cumulative = await _board(api, context)
     clock = await _clock(api, context, defects)
     age = await _data_age(api, context, defects)
     timestamp = context.clock.time() - age if age is not None else None
-    # A large body is worked on beside the event loop, so that nobody waits for it.
-    make = (body, cumulative, clock, timestamp, context)
-    if len(body) > _LARGE_BODY:
-        board, unusable = await asyncio.to_thread(_make_board, *make)
-    else:
-        board, unusable = _make_board(*make)
+    board, unusable = await _beside(
+        body, lambda: _make_board(_table(body, cumulative), clock, timestamp, context)
+    )
     defects += unusable
     # Last, so that a poll that has asked for the history succeeds and asks only once.
     if context.first and board.wanted and board.total_peers <= HISTORY_PEER_LIMIT:
         history = await _score_history(api, context, set(board.wanted), defects)
         board = msgspec.structs.replace(board, score_history=history)
     return Facts(board, tuple(defects), f"{board.total_peers} peers on the board")
+
+
+async def _read_mapped(api: str, mapped: MappedBoard, context: Context) -> Facts:
+    """Ask an API of another shape once: one request, and what its mapping finds in the answer."""
+    body = await _whole(f"{api}{mapped.path}", context)
+    board, unusable = await _beside(
+        body,
+        lambda: _make_board(
+            decode_mapped_board(body, mapped.mapping), None, None, context, sums=mapped.keeps_sums
+        ),
+    )
+    return Facts(board, unusable, f"{board.total_peers} peers on the board")
+
+
+_Made = tuple[Board, tuple[Reason, ...]]
+
+
+async def _beside(body: bytearray, make: Callable[[], _Made]) -> _Made:
+    """Work on a large body beside the event loop, so that nobody waits for it."""
+    return await asyncio.to_thread(make) if len(body) > _LARGE_BODY else make()
+
+
+async def _whole(url: str, context: Context) -> bytearray:
+    """Return the body at `url`, within the time that a poll may take. Raises SourceError."""
+    config = context.config
+    request = get_json(context.client, url, timeout=config.timeout, limit=config.body_limit)
+    try:
+        return (await asyncio.wait_for(request, config.timeout)).body
+    except asyncio.TimeoutError:
+        raise SourceError(
+            Reason.TIMEOUT, f"no answer within {format_duration(config.timeout)}"
+        ) from None
 
 
 async def _get(api: str, path: str, context: Context) -> Answer:
@@ -102,19 +136,8 @@ async def _get_json(api: str, path: str, context: Context) -> bytearray:
 
 async def _board(api: str, context: Context) -> tuple[bytearray, bool]:
     """Return the body of the cumulative board, else of the board of the stage in progress."""
-    config = context.config
-    request = get_json(
-        context.client,
-        f"{api}/api/leaderboard-cumulative",
-        timeout=config.timeout,
-        limit=config.body_limit,
-    )
     try:
-        return (await asyncio.wait_for(request, config.timeout)).body, True
-    except asyncio.TimeoutError:
-        raise SourceError(
-            Reason.TIMEOUT, f"no answer within {format_duration(config.timeout)}"
-        ) from None
+        return await _whole(f"{api}/api/leaderboard-cumulative", context), True
     except SourceError as error:
         # v0.2 answers a path it does not know with its web page.
         if error.reason not in (Reason.HTML, Reason.NOT_FOUND):
@@ -162,24 +185,30 @@ async def _score_history(
         return {}
 
 
-def _make_board(
-    body: bytearray,
-    cumulative: bool,
-    clock: Stage | None,
-    data_timestamp: float | None,
-    context: Context,
-) -> tuple[Board, tuple[Reason, ...]]:
-    """Decode a board and reduce it to what is used. Raises SourceError."""
+def _table(body: bytearray, cumulative: bool) -> Table:
+    """Decode a board of upstream's. Raises SourceError."""
     table = decode_board(body)
     if not cumulative:
         # The scores of the stage in progress; which one that is, the list does not say, and the
         # clock may be ahead of it. So nothing can be counted from it.
         for _, row in table.rows:
             row.last_score = row.score
+    return table
+
+
+def _make_board(
+    table: Table,
+    clock: Stage | None,
+    data_timestamp: float | None,
+    context: Context,
+    *,
+    sums: bool = False,
+) -> _Made:
+    """Reduce a board to what is used; `sums` says that its rewards are running sums."""
     if data_timestamp is None:
         data_timestamp = newest_point(row.score_history for _, row in table.rows)
     asked, wanted = _wanted(table, context)
-    newest, newest_scores = _newest(table)
+    newest, newest_scores = _newest_sums(table) if sums else _newest(table)
     board = Board(
         total_peers=table.total,
         asked=asked,
@@ -236,6 +265,12 @@ def _newest(table: Table) -> tuple[Stage | None, dict[str, float]]:
         if (round_, stage) == newest and row.last_score is not None
     }
     return Stage(*newest), scores
+
+
+def _newest_sums(table: Table) -> tuple[Stage | None, dict[str, float]]:
+    """Return the sums of all peers: where there are no stages, whoever's rises has earned."""
+    sums = {row.id: row.cumulative for _, row in table.rows if row.cumulative is not None}
+    return (Stage(0, 0) if sums else None), sums
 
 
 def _quantiles(figures: Sequence[float | None]) -> dict[float, float]:

@@ -160,7 +160,7 @@ function nodeRows(node, now) {
   const wrong = faults(node);
   const head = el("th", "", who);
   head.scope = "row";
-  const row = el("tr", wrong.length ? "has-why" : "",
+  const row = el("tr", wrong.length || (!node.api && node.blind.length) ? "has-why" : "",
     head,
     cell("State", "", state(node.condition), ...uptime(node.process, now), ...cost(node.cost)),
     cell("Rank", "figure", ...(node.rank === null ? ["–"] : [
@@ -172,9 +172,12 @@ function nodeRows(node, now) {
     cell("API reward", "figure", el("span", "line", number(node.cumulative_reward)),
       el("span", "line soft", recorded)),
     cell("Last earned", "figure", ago(node.last_increase, now)));
-  if (!wrong.length) return [row];
+  // Without a leaderboard some cells stay empty: say why, and what to configure.
+  const blind = node.api ? [] : node.blind;
+  if (!wrong.length && !blind.length) return [row];
   const why = el("td", "", ...wrong.map(([fault, action]) =>
-    el("p", "", el("b", "", sentence(fault)), ` ${action}`)));
+    el("p", "", el("b", "", sentence(fault)), ` ${action}`)),
+    ...blind.map((spot) => el("p", "soft", `Not known: ${spot}.`)));
   why.colSpan = 7;
   return [row, el("tr", "why", why)];
 }
