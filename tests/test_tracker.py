@@ -7,10 +7,24 @@ import msgspec
 import pytest
 
 from support import make_board, make_config, make_node, make_process, make_standing
+from swarm_exporter.config.leaderboard import MappedBoard
+from swarm_exporter.config.mapping import Mapping
+from swarm_exporter.config.sources import SOURCES, Choice
 from swarm_exporter.errors import SwarmExporterError
-from swarm_exporter.model import Board, Condition, Identity, Processes, Reading, Stage
+from swarm_exporter.json_path import parse_path
+from swarm_exporter.model import (
+    Board,
+    Condition,
+    FactsOfNodes,
+    Identity,
+    Processes,
+    Reading,
+    Stage,
+)
 from swarm_exporter.reasons import Reason
 from swarm_exporter.sources.base import Target
+from swarm_exporter.sources.chain import ChainFacts
+from swarm_exporter.sources.hosted_json import HostedFacts
 from swarm_exporter.state import StateFile
 from swarm_exporter.tracker import Tracker, find_standing
 
@@ -301,3 +315,129 @@ def test_a_refused_configuration_is_shown(clock):
     assert (exporter.config_ok, exporter.config_error) == (False, "swarm.yml:3: nodes: no list")
     bench.tracker.configure(bench.config, [bench.target])
     assert bench.tracker.snapshot().exporter.config_ok
+
+
+def _choices(*on: str) -> tuple[Choice, ...]:
+    return tuple(Choice(source=name, on=name in on, why="said so", fix="") for name in SOURCES)
+
+
+def _chain(rewards: int | None, contract: str = "0xA") -> FactsOfNodes:
+    return FactsOfNodes({"1": ChainFacts(preset="x", contract=contract, rewards=rewards, votes=3)})
+
+
+class Sums(Bench):
+    """A tracker of one node that is read through the chain, and a dashboard that is not asked."""
+
+    def __init__(self, clock, *on: str, state=None):
+        node = make_node(peer_id="QmA")
+        super().__init__(clock, node, state=state, choices={"1": _choices(*(on or ("chain",)))})
+        self.target = Target("chain", "0xA", (node,), 300.0)
+        self.tracker.configure(self.config, [self.target])
+
+
+def test_what_a_contract_pays_is_earned_and_survives_a_restart(clock, tmp_path):
+    async def life(*rewards: int):
+        bench = Sums(clock, state=StateFile(tmp_path / "state.json"))
+        for reward in rewards:
+            await bench.see(_chain(reward))
+        return bench.tracker.snapshot()
+
+    first = asyncio.run(life(400, 410)).nodes[0]
+    assert (first.reward_source, first.total.reward) == ("chain", 410.0)
+    assert (first.earnings.earned, first.earnings.last_increase) == (10.0, clock.now)
+    assert first.verdict.condition is Condition.EARNING
+    # It paid while nobody watched, and took something back later.
+    second = asyncio.run(life(415, 412)).nodes[0]
+    assert (second.earnings.earned, second.earnings.lost) == (15.0, 3.0)
+    assert second.earnings.since == first.earnings.since
+
+
+def test_a_contract_that_does_not_answer_takes_its_sum_away_but_not_what_was_earned(clock):
+    async def run():
+        bench = Sums(clock)
+        await bench.see(_chain(400))
+        await bench.see(_chain(410))
+        await bench.see(_chain(None))
+        gone = bench.tracker.snapshot().nodes[0]
+        return gone, (await bench.see(failure=Reason.TIMEOUT)).nodes[0]
+
+    for view in asyncio.run(run()):
+        assert view.total is None
+        assert view.earnings.earned == 10.0
+
+
+def test_sums_of_a_source_that_does_not_give_the_reward_are_not_counted(clock, tmp_path):
+    """The leaderboard gives it: the contract's sum is shown as the contract's alone."""
+
+    async def run():
+        state = StateFile(tmp_path / "state.json")
+        bench = Sums(clock, "leaderboard", "chain", state=state)
+        await bench.see(_chain(400))
+        await bench.see(_chain(500))
+        return bench.tracker.snapshot().nodes[0]
+
+    view = asyncio.run(run())
+    assert (view.reward_source, view.total, view.earnings.since) == ("leaderboard", None, None)
+    assert view.of(ChainFacts).rewards == 500
+
+
+def test_a_change_of_the_source_begins_a_count_of_its_own(clock, tmp_path):
+    """Numbers of two sources are never one series; who goes back finds what was counted."""
+
+    async def life(source: str, *values: object):
+        bench = Sums(clock, source, state=StateFile(tmp_path / "state.json"))
+        bench.target = Target(source, "any", bench.config.nodes, 60.0)
+        bench.tracker.configure(bench.config, [bench.target])
+        for value in values:
+            await bench.see(FactsOfNodes({"1": value}))
+        return bench.tracker.snapshot().nodes[0].earnings.earned
+
+    chain = [ChainFacts(preset="x", contract="0xA", rewards=n) for n in (1, 5)]
+    hosted = [HostedFacts(reward=n) for n in (9_000.0, 9_002.0)]
+    assert asyncio.run(life("chain", *chain)) == 4.0
+    assert asyncio.run(life("hosted", *hosted)) == 2.0
+    assert asyncio.run(life("chain", chain[1])) == 4.0
+
+
+def test_a_board_of_running_sums_is_counted_and_tells_a_halted_swarm(clock):
+    """A community's board without stages: the sums alone say who has earned."""
+    mapped = MappedBoard(mapping=Mapping(list=parse_path("peers"), id=parse_path("id")))
+
+    def board(own: float, other: float) -> Board:
+        peers = (("QmA", own), ("QmB", other))
+        standings = [
+            make_standing(peer, rank=n, cumulative_reward=sum_, last_score=None, recorded=None)
+            for n, (peer, sum_) in enumerate(peers, 1)
+        ]
+        scores = dict(peers)
+        return make_board(*standings, newest=Stage(0, 0), newest_scores=scores, clock=None)
+
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"), leaderboard=mapped, stall_after=100.0)
+        shown = [(await bench.see(board(*sums))).nodes[0] for sums in ((5, 5), (7, 5), (7, 6))]
+        clock.now += 90
+        shown.append((await bench.see(board(7, 8))).nodes[0])
+        clock.now += 200
+        shown.append((await bench.see(board(7, 8))).nodes[0])
+        return shown
+
+    first, earned, still, stalled, halted = asyncio.run(run())
+    assert (first.earnings.earned, earned.earnings.earned) == (0.0, 2.0)
+    assert (earned.verdict.condition, still.verdict.condition) == (Condition.EARNING,) * 2
+    assert stalled.verdict.condition is Condition.TRAINING
+    assert halted.verdict.condition is Condition.SWARM_HALTED
+
+
+def test_what_cannot_be_known_is_said_with_what_to_configure(clock):
+    async def run():
+        bench = Sums(clock, "login")
+        return bench.tracker.snapshot().nodes[0]
+
+    view = asyncio.run(run())
+    assert view.reward_source == ""
+    assert [spot.split(" (")[0] for spot in view.blind] == [
+        "its rank",
+        "what it earns",
+        "its rounds, submissions and errors",
+    ]
+    assert not view.reads_leaderboard

@@ -23,7 +23,7 @@ async def read_status(flags: Flags) -> StatusDocument:
     clock = SystemClock()
     tracker = Tracker(config, clock, state=None)
     async with new_client() as client:
-        poller = Poller(new_sources(), client, tracker, clock)
+        poller = Poller(new_sources(remember=False), client, tracker, clock)
         await poller.configure(config)
         await poller.asked_once()
         await poller.close()

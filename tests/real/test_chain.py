@@ -6,12 +6,11 @@ import asyncio
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from chain_node import CHAIN_ID, COMPILED, CONTRACTS, Chain, node_program
-from support import ManualClock, eventually, free_port, make_config, make_node, running
+from support import ManualClock, make_config, make_node
 from swarm_exporter.config.chain import Coordinator
 from swarm_exporter.identity import peer_id_from_digest
 from swarm_exporter.model import Identity
@@ -35,25 +34,6 @@ def peer(name: str) -> str:
 
 
 ANT, BEE, CAT, NOBODY = (peer(name) for name in ("ant", "bee", "cat", "nobody"))
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("chain") / "log"
-    command = [
-        *node_program("ganache", "dist/node/cli.js"),
-        "--server.host=127.0.0.1",
-        f"--server.port={port}",
-        f"--chain.chainId={CHAIN_ID}",
-        "--wallet.seed=swarm-exporter",
-    ]
-    with running(command, log) as process:
-        eventually(
-            lambda: b"RPC Listening on" in log.read_bytes() or process.poll() is not None, "chain"
-        )
-        assert process.poll() is None, log.read_text()
-        yield Chain(f"http://127.0.0.1:{port}")
 
 
 def populated(chain: Chain, name: str) -> str:
@@ -177,9 +157,7 @@ def test_another_chain_is_not_read(chain, full):
 def outcomes(chain: Chain, *requests: Request) -> list[str | Failed | Reverted]:
     async def run() -> list[str | Failed | Reverted]:
         async with new_client() as client:
-            return await ask_batch(
-                client, chain.url, requests, first_id=1, timeout=30, limit=10**6, now=0.0
-            )
+            return await ask_batch(client, chain.url, requests, first_id=1, timeout=30, limit=10**6)
 
     return asyncio.run(run())
 

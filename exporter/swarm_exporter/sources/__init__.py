@@ -22,8 +22,11 @@ from swarm_exporter.sources.training_log import TrainingLogs
 from swarm_exporter.sources.wandb_runs import TrackingRuns
 
 
-def new_sources() -> tuple[Source, ...]:
-    """Return every source, in the order of the first polls: the boards need the identities."""
+def new_sources(*, remember: bool = True) -> tuple[Source, ...]:
+    """Return every source, in the order of the first polls: the boards need the identities.
+
+    Without `remember` they write nothing: for a single look.
+    """
     trees = NodeTrees()
     machine = (HostSource(collector, trees) for collector in collectors(trees))
     return (
@@ -31,7 +34,7 @@ def new_sources() -> tuple[Source, ...]:
         Leaderboard(),
         HostedDashboard(_hosted),
         ChainSource(lambda config, node: config.chain.of(node.name)),
-        TrainingLogs(_log),
+        TrainingLogs(_log, remember=remember),
         TrackingRuns(lambda config, node: _folder(config, node, "wandb")),
         LoginState(lambda config, node: _folder(config, node, "login")),
         LaunchedNodes(trees),

@@ -84,9 +84,13 @@ class TrainingLogs(Source):
 
     name = "training_log"
 
-    def __init__(self, settings: Settings) -> None:
-        """Read where `settings` says; nothing is read before the first poll."""
+    def __init__(self, settings: Settings, *, remember: bool = True) -> None:
+        """Read where `settings` says; nothing is read before the first poll.
+
+        Without `remember` no file is written: a single look beside an exporter moves nothing on.
+        """
         self._settings = settings
+        self._remember = remember
         self._workers: dict[str, Worker] = {}
         self._kept: dict[Path, _Kept] = {}
 
@@ -106,7 +110,7 @@ class TrainingLogs(Source):
         (node,) = target.nodes
         settings = self._settings(context.config, node) or TrainingLog()
         path = context.config.state_dir / "logs" / f"{slug(node.name)}.json"
-        kept = self._kept.setdefault(path, _Kept(path, context.clock))
+        kept = self._kept.setdefault(path, _Kept(path, context.clock, remember=self._remember))
         now = context.clock.time()
         found, defects = await self._workers.setdefault(node.name, Worker()).run(
             lambda: kept.look(settings, now),
@@ -122,8 +126,9 @@ class TrainingLogs(Source):
 class _Kept:
     """What is known of one node's logs, in memory and in its file."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, remember: bool) -> None:
         self._file = StateFile(path, clock)
+        self._remember = remember
         self._state: LogState | None = None
         self._complained = False
 
@@ -148,6 +153,8 @@ class _Kept:
         return facts, tuple(look.defects + self._save())
 
     def _save(self) -> list[Reason]:
+        if not self._remember:
+            return []
         try:
             self._file.save(self._state)
         except StateError as error:
