@@ -334,6 +334,15 @@ WITHOUT_BOARD = {
         Condition.TRAINING,
         "handed nothing in for 9h",
     ),
+    "the round on the chain stands still": (
+        {
+            "log": _log(waiting_since=NOW - HOUR),
+            "swarm_round_known": True,
+            "swarm_idle_since": NOW - 9 * HOUR,
+        },
+        Condition.SWARM_HALTED,
+        "the swarm's round has stood still for 9h",
+    ),
     "it waits for the swarm": (
         {"log": _log(waiting_since=NOW - HOUR)},
         Condition.WAITING_SWARM,

@@ -441,3 +441,21 @@ def test_what_cannot_be_known_is_said_with_what_to_configure(clock):
         "its rounds, submissions and errors",
     ]
     assert not view.reads_leaderboard
+
+
+def test_the_round_on_the_chain_tells_whether_the_swarm_goes_on(clock):
+    def at(number: int) -> FactsOfNodes:
+        return FactsOfNodes({"1": ChainFacts(preset="x", contract="0xA", rewards=0, round=number)})
+
+    async def run():
+        bench = Sums(clock)
+        await bench.see(at(7))
+        before = bench.tracker.snapshot()
+        after = await bench.see(at(8))
+        clock.now += 20_000.0
+        return before, after, await bench.see(at(8))
+
+    before, after, halted = asyncio.run(run())
+    assert before.swarm_last_increase is None
+    assert after.swarm_last_increase == after.time
+    assert halted.nodes[0].verdict.condition is Condition.SWARM_HALTED

@@ -60,6 +60,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     login: LoginFacts | None = None
     #: What cannot be known of it, each with what to configure.
     blind: tuple[str, ...] = ()
+    #: Whether something other than a board tells the swarm's round.
+    swarm_round_known: bool = False
     #: Since when nobody in the swarm is known to have earned, Unix seconds.
     swarm_idle_since: float
     stall_after: float
@@ -222,6 +224,13 @@ def _judge_without_board(facts: Facts) -> Verdict:
     by_submissions = _judge_submissions(facts)
     if by_submissions is not None and by_submissions.condition is Condition.EARNING:
         return by_submissions
+    swarm_idle = facts.now - facts.swarm_idle_since
+    if facts.swarm_round_known and swarm_idle > facts.stall_after:
+        return Verdict(
+            Condition.SWARM_HALTED,
+            f"the swarm's round has stood still for {format_duration(swarm_idle)}",
+            "Nothing to do at this node: look at the swarm's own announcements.",
+        )
     if waiting is not None:
         return Verdict(
             Condition.WAITING_SWARM,

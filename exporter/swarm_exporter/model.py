@@ -182,6 +182,11 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
         """The sum of all rewards of the node's peer, where this source tells one."""
         return None
 
+    @property
+    def swarm_round(self) -> int | None:
+        """The swarm's round, where this source tells it."""
+        return None
+
 
 NodeFactsT = TypeVar("NodeFactsT", bound=NodeFacts)
 

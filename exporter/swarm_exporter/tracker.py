@@ -138,6 +138,8 @@ class Tracker:
         #: What runs of each node, by the source that says so.
         self._processes: dict[str, _Fresh[Processes]] = {}
         self._watches: dict[str, SwarmWatch] = {}
+        #: The swarm's round as a node without a board is told it, by what was asked.
+        self._rounds: dict[tuple[str, str], int] = {}
         self._conflicts: dict[str, tuple[str, ...]] = {}
         self._snapshot: Snapshot | None = None
         self._stale = True
@@ -168,6 +170,7 @@ class Tracker:
         self._host = {k: v for k, v in self._host.items() if (_MACHINE, k) in seen_through}
         keys = {(target.source, target.key) for target in targets}
         self._facts = {k: v for k, v in self._facts.items() if k in keys}
+        self._rounds = {k: v for k, v in self._rounds.items() if k[0] in addresses}
         self._awaited = {
             (target.source, target.key)
             for target in targets
@@ -276,9 +279,23 @@ class Tracker:
         learned = False
         for node in target.nodes:
             known = facts.nodes.get(node.name)
+            if known is not None and known.swarm_round is not None:
+                learned |= self._watch_round(target, node, known.swarm_round, now)
             if self._config.reward_source(node.name) == target.source and known is not None:
                 learned |= self._observe_sum(target, node, known.total, now)
         return learned
+
+    def _watch_round(self, target: Target, node: Node, number: int, now: float) -> bool:
+        """See whether the swarm goes on where no board tells: return True where it has."""
+        if self._config.reads(node.name, "leaderboard"):
+            return False
+        self._watching_since = self._watching_since or now
+        before = self._rounds.get((target.key, node.name))
+        self._rounds[target.key, node.name] = number
+        if before is None or number <= before:
+            return False
+        self._memory.swarm_last_increase = now
+        return True
 
     def _observe_sum(
         self, target: Target, node: Node, total: RewardTotal | None, now: float
@@ -407,6 +424,7 @@ class Tracker:
                 log=_of(known, TrainingLogFacts),
                 login=_of(known, LoginFacts),
                 blind=self._blind(node.name),
+                swarm_round_known=any(f.swarm_round is not None for f in known.values()),
                 swarm_idle_since=swarm_idle_since,
                 stall_after=self._config.stall_after,
             )

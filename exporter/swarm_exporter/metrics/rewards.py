@@ -155,6 +155,7 @@ METRICS = (
         "When anybody in the swarm last earned, Unix time.",
         (),
         of_snapshot(lambda s: s.swarm_last_increase),
-        "Tells a stuck node from a stuck swarm.",
+        "Tells a stuck node from a stuck swarm. Without a leaderboard: when the round on the "
+        "chain last advanced.",
     ),
 )

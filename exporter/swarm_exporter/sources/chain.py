@@ -61,6 +61,11 @@ class ChainFacts(NodeFacts, frozen=True, kw_only=True):
     unique_voters: int | None = None
 
     @property
+    def swarm_round(self) -> int | None:
+        """The contract's round, where it tells it."""
+        return self.round
+
+    @property
     def total(self) -> RewardTotal | None:
         """The rewards, where the contract tells them."""
         if self.rewards is None:
