@@ -172,3 +172,30 @@ def _log(sheet: Sheet) -> None:
     )
     silent = f"time() - {_of('swarm_training_last_line_timestamp_seconds')}"
     sheet.add(sheet.graph("node.silence", "s", Query(silent, "without a line")), 8, 8)
+    _elsewhere(sheet)
+
+
+def _elsewhere(sheet: Sheet) -> None:
+    """What contract and dashboard say of the node's peer, and the runs that nobody has fetched."""
+    sheet.add(
+        sheet.graph(
+            "node.sums",
+            "short",
+            Query(_of("swarm_chain_rewards"), "chain"),
+            Query(_of("swarm_hosted_reward"), "dashboard"),
+            Query(_of("swarm_chain_votes"), "votes"),
+            lowest=None,
+        ),
+        16,
+        8,
+    )
+    sheet.add(
+        sheet.graph(
+            "node.runs",
+            "bytes",
+            Query(_of("swarm_wandb_offline_bytes"), "Weights & Biases"),
+            Query(_of("swarm_tensorboard_bytes"), "TensorBoard"),
+        ),
+        8,
+        8,
+    )

@@ -340,6 +340,30 @@ _NODE: dict[str, dict[Language, Text]] = {
         ),
         ("日志静默", "训练日志多久没有新行。正常：15 分钟以内；上游可能这么久不写，工作时可更久。"),
     ),
+    "node.sums": _both(
+        (
+            "Chain and dashboard",
+            "What the coordinator contract and a hosted dashboard hold of the node's peer: the sum "
+            "of its rewards, and how often it has voted. Good: rising every few hours; a sum may "
+            "fall, as rewards may be negative.",
+        ),
+        (
+            "链与网页面板",
+            "协调合约和网页面板上该节点的奖励总和与投票次数。正常：每几小时上升；奖励可为负，总和也可下降。",
+        ),
+    ),
+    "node.runs": _both(
+        (
+            "Runs not fetched",
+            "Runs of Weights & Biases that were written offline, and TensorBoard's files. Good: "
+            "small. To send them: wandb sync logs/wandb/offline-run-* in the node's folder.",
+        ),
+        (
+            "未上传的运行记录",
+            "离线写下的 Weights & Biases 记录与 TensorBoard 文件。正常：很小。"
+            "上传：在节点目录中运行 wandb sync logs/wandb/offline-run-*。",
+        ),
+    ),
 }
 
 _MACHINE: dict[str, dict[Language, Text]] = {
@@ -836,6 +860,12 @@ _EXPORTER: dict[str, dict[Language, Text]] = {
 TEXTS: dict[str, dict[Language, Text]] = _SWARM | _NODE | _MACHINE | _FLEET | _EXPORTER
 
 _CHINESE = {
+    # Legends of single panels.
+    "chain": "链",
+    "dashboard": "网页面板",
+    "votes": "投票次数",
+    "Weights & Biases": "Weights & Biases",
+    "TensorBoard": "TensorBoard",
     # Variables and links.
     "data source": "数据源",
     "boards": "面板",

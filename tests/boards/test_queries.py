@@ -19,6 +19,9 @@ ABSENT = {
     "from the nodes' logs, which the demo's nodes do not write so": (
         r"swarm_training_.*|swarm_submissions_total|swarm_last_submit_timestamp_seconds"
     ),
+    "the demo's nodes have a leaderboard, and none of these": (
+        r"swarm_(chain|hosted|wandb|tensorboard)_.*"
+    ),
     "macOS alone": (
         r"swarm_(mps|torch_mps)_.*|swarm_host_(mps_.*|thermal_pressure_level|memory_pressure_level)"
         r"|swarm_process_performance_cpu_seconds_total"
