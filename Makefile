@@ -62,7 +62,7 @@ boards-preview: $(PREVIEW) ## Build grafana/preview, which draws the boards with
 boards-pictures: $(SYNCED) $(PREVIEW) ## Draw every panel of every board, and fail where one cannot be drawn
 	SWARM_TEST_REQUIRE_REAL=1 $(BIN)/pytest tests/boards/test_preview.py
 
-pictures: $(SYNCED) $(PREVIEW) ## Draw the pictures of the status page and the boards again (5 minutes)
+pictures: $(SYNCED) $(PREVIEW) ## Draw the pictures of the status page and the boards again (2 minutes)
 	$(BIN)/python tests/real/pictures.py docs/pictures
 
 chain-node: $(CHAIN) ## Install the chain and the compiler that tests of the chain source use

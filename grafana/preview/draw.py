@@ -39,8 +39,11 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing of each request."""
 
 
-def draw(prometheus: str, folder: Path, since: str | None) -> list[str]:
-    """Draw each board; return what went wrong, one line each."""
+def draw(prometheus: str, folder: Path, since: str | None, scrape: int | None = None) -> list[str]:
+    """Draw each board; return what went wrong, one line each.
+
+    `scrape` is from one sample to the next, seconds.
+    """
     handler = functools.partial(_Quiet, directory=GRAFANA)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -50,6 +53,8 @@ def draw(prometheus: str, folder: Path, since: str | None) -> list[str]:
             asked = {"board": f"/dashboards/{board.name}", "prometheus": prometheus}
             if since is not None:
                 asked["since"] = since
+            if scrape is not None:
+                asked["scrape"] = str(scrape)
             problems += _draw(f"{page}?{urlencode(asked)}", folder / f"{board.stem}.png")
         server.shutdown()
     return problems
