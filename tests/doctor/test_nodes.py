@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from private_keys import identity
 from support import make_config, make_node
+from swarm_exporter.config.sources import Choice
 from swarm_exporter.doctor.check import Check, Outcome
 from swarm_exporter.doctor.nodes import check_nodes
 from swarm_exporter.identity import peer_id_from_key
@@ -108,7 +110,22 @@ def test_two_nodes_in_one_folder(checkout):
 
 def test_a_node_by_its_peer_id_alone():
     peer = peer_id_from_key(identity(1))
-    assert [c.what for c in check(make_node("1", peer_id=peer))] == [f"peer {peer} (from config)"]
+    assert [c.what for c in check(make_node("1", peer_id=peer))] == [
+        f"peer {peer} (from config)",
+        "its reward is from leaderboard; it is read through leaderboard",
+    ]
+
+
+def test_a_node_whose_reward_nothing_tells_says_what_to_configure():
+    config = make_config(make_node("1", peer_id=peer_id_from_key(identity(1))))
+    off = tuple(
+        Choice(source=name, on=False, why="it has none", fix=f"give {name}")
+        for name in ("leaderboard", "hosted", "chain", "login")
+    )
+    config = msgspec.structs.replace(config, choices={"1": off})
+    (_, told) = check_nodes(config)
+    assert (told.outcome, told.what) == (Outcome.WARNING, "nothing tells what it earns")
+    assert told.fix.startswith("give leaderboard (leaderboard: it has none); or give hosted")
     assert bad(check(make_node("1"))) == [("node 1", Outcome.WARNING)]
 
 

@@ -7,6 +7,7 @@ import getpass
 import os
 import platform
 import pwd
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
@@ -133,6 +134,11 @@ def known_secrets(config: Config, cwd: Path) -> Secrets:
         words += [node.name, node.nickname or "", *node.labels.values()]
         texts += [str(node.folder or ""), str(node.identity_file or ""), node.peer_id or ""]
         words.append(urlsplit(node.api).hostname or "")
+    # The key of an RPC is a part of its path, or its query.
+    addresses = [config.chain.network.rpc, *(c.rpc for c in config.chain.nodes.values() if c)]
+    addresses += [config.hosted.url] if config.hosted is not None else []
+    for address in addresses:
+        texts += [address, *_long_parts(address)]
     for launch in (config.launcher.launch, *config.launcher.nodes.values()):
         given: dict[str, str] = {**launch.env, **launch.answers}
         if launch.env_file is not None:
@@ -143,6 +149,14 @@ def known_secrets(config: Config, cwd: Path) -> Secrets:
     # "/" and the like are no secret, and stand everywhere.
     long = [text for text in (*texts, *real) if len(Path(text).parts) > 2 or "/" not in text]
     return Secrets(words=_distinct(words), texts=_distinct(long))
+
+
+def _long_parts(url: str) -> list[str]:
+    """Return what of an address may be a secret: all but scheme and host, cut at its marks."""
+    parts = urlsplit(url)
+    rest = [parts.username or "", parts.password or "", *re.split(r"[/&=?;]", parts.path)]
+    rest += re.split(r"[/&=?;]", parts.query)
+    return [part for part in rest if len(part) >= _SHORTEST_SECRET]
 
 
 def _people() -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swarm_exporter.config import Config
+from swarm_exporter.config.sources import REWARD_SOURCES
 from swarm_exporter.doctor.check import Check, Group
 from swarm_exporter.identity import LARGEST_KEY_BYTES
 from swarm_exporter.launcher.login import is_whole
@@ -22,7 +23,7 @@ _LARGEST_LOGIN = 1024 * 1024
 
 def check_nodes(config: Config) -> list[Check]:
     """Return the checks of every node of a configuration."""
-    checks = [check for node in config.nodes for check in _node(node)]
+    checks = [check for node in config.nodes for check in (*_node(node), *_sources(config, node))]
     return [*checks, *_twins(config.nodes)]
 
 
@@ -51,6 +52,20 @@ def _node(node: Node) -> list[Check]:
     if node.folder is not None:
         checks.append(_logs(subject, node.folder))
     return checks
+
+
+def _sources(config: Config, node: Node) -> list[Check]:
+    """Return what a node is read through, and what gives it its reward."""
+    subject = f"node {node.name}"
+    choices = config.choices.get(node.name, ())
+    reward = config.reward_source(node.name)
+    if not choices or (node.folder is not None and not node.folder.is_dir()):
+        return []
+    if reward:
+        read = ", ".join(choice.source for choice in choices if choice.on)
+        return [GROUP.good(subject, f"its reward is from {reward}; it is read through {read}")]
+    fixes = [f"{c.fix} ({c.source}: {c.why})" for c in choices if c.source in REWARD_SOURCES]
+    return [GROUP.warning(subject, "nothing tells what it earns", "; or ".join(fixes))]
 
 
 def _checkout(subject: str, folder: Path, profile: Profile | None) -> Check:
