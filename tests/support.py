@@ -140,7 +140,8 @@ class ManualClock:
 def make_config(*nodes: Node, **settings) -> Config:
     """A configuration with the defaults of the program, for these nodes."""
     defaults = load_config(Flags(), {}, Path("/nonexistent"))
-    return msgspec.structs.replace(defaults, nodes=nodes, **settings)
+    # Nothing is chosen for these nodes: they are read through whatever they have.
+    return msgspec.structs.replace(defaults, **{"nodes": nodes, "choices": {}, **settings})
 
 
 def make_node(name: str = "1", api: str = "http://127.0.0.1:3000", **more) -> Node:

@@ -318,7 +318,9 @@ def test_a_refused_configuration_is_shown(clock):
 
 
 def _choices(*on: str) -> tuple[Choice, ...]:
-    return tuple(Choice(source=name, on=name in on, why="said so", fix="") for name in SOURCES)
+    return tuple(
+        Choice(source=name, on=name in on, why="said so", fix="say so") for name in SOURCES
+    )
 
 
 def _chain(rewards: int | None, contract: str = "0xA") -> FactsOfNodes:

@@ -16,8 +16,9 @@ pytestmark = pytest.mark.real
 HOUR, DAY = 3600.0, 86400.0
 #: What this demo does not tell, by the reason. A query that is empty must ask for one of these.
 ABSENT = {
-    "from the nodes' logs, which the demo's nodes do not write so": (
-        r"swarm_training_.*|swarm_submissions_total|swarm_last_submit_timestamp_seconds"
+    "from the nodes' logs, and the demo's nodes log rounds alone": (
+        r"swarm_training_(loss|reward|last_submit_timestamp_seconds|waiting_since_.*)"
+        r"|swarm_submissions_total|swarm_last_submit_timestamp_seconds"
     ),
     "the demo's nodes have a leaderboard, and none of these": (
         r"swarm_(chain|hosted|wandb|tensorboard)_.*"

@@ -110,10 +110,7 @@ def test_two_nodes_in_one_folder(checkout):
 
 def test_a_node_by_its_peer_id_alone():
     peer = peer_id_from_key(identity(1))
-    assert [c.what for c in check(make_node("1", peer_id=peer))] == [
-        f"peer {peer} (from config)",
-        "its reward is from leaderboard; it is read through leaderboard",
-    ]
+    assert [c.what for c in check(make_node("1", peer_id=peer))] == [f"peer {peer} (from config)"]
 
 
 def test_a_node_whose_reward_nothing_tells_says_what_to_configure():
@@ -123,7 +120,10 @@ def test_a_node_whose_reward_nothing_tells_says_what_to_configure():
         for name in ("leaderboard", "hosted", "chain", "login")
     )
     config = msgspec.structs.replace(config, choices={"1": off})
+    on = Choice(source="leaderboard", on=True, why="its address was given")
     (_, told) = check_nodes(config)
+    (_, good) = check_nodes(msgspec.structs.replace(config, choices={"1": (on, *off[1:])}))
+    assert good.what == "its reward is from leaderboard; it is read through leaderboard"
     assert (told.outcome, told.what) == (Outcome.WARNING, "nothing tells what it earns")
     assert told.fix.startswith("give leaderboard (leaderboard: it has none); or give hosted")
     assert bad(check(make_node("1"))) == [("node 1", Outcome.WARNING)]

@@ -41,7 +41,7 @@ def test_a_node_that_is_killed_by_hand_returns_and_nothing_is_left_at_the_end(tm
         eventually(lambda: conditions(url)[1] == "down", "its end in the table")
         eventually(lambda: process(url, 1)["restarts"].get("killed") == 1, "its restart")
         eventually(lambda: conditions(url)[1] in ("earning", "training", "unknown"), "its return")
-        assert process(url, 1)["state"] == "running"
+        eventually(lambda: process(url, 1)["state"] == "running", "the launcher's word for it")
     finally:
         demo.send_signal(signal.SIGINT)
         assert demo.wait(60) == 0

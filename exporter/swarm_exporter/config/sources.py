@@ -259,7 +259,7 @@ def blind_spots(choices: Sequence[Choice]) -> tuple[str, ...]:
     spots = []
     for sources, what in _TELLS.items():
         found = [by_source[source] for source in sources if source in by_source]
-        if found and not any(choice.on for choice in found):
-            fixes = " or ".join(choice.fix for choice in found if choice.fix)
+        fixes = " or ".join(choice.fix for choice in found if choice.fix)
+        if fixes and not any(choice.on for choice in found):
             spots.append(f"{what} ({found[0].why}): {fixes}")
     return tuple(spots)

@@ -11,6 +11,8 @@ import msgspec
 
 from swarm_exporter.config import Config
 from swarm_exporter.config.launcher import Launch, Launcher, Restart
+from swarm_exporter.config.logs import TrainingLog
+from swarm_exporter.config.sources import SOURCES, Choice
 from swarm_exporter.demo.peers import Peer
 from swarm_exporter.launcher import control
 from swarm_exporter.launcher.nodes import launch_nodes
@@ -22,6 +24,17 @@ _SETTINGS = Launcher(
     look_interval=0.5,
     reserve=0,
     restart=Restart(first_delay=3.0, longest_delay=15.0, healthy_after=30.0, attempts=20),
+)
+
+
+#: Where upstream's trainers write theirs (RL Swarm v0.5 and later).
+_LOG = "logs/swarm_launcher.log"
+
+
+#: What a simulated node has.
+_CHOICES = tuple(
+    Choice(source=source, on=source in ("leaderboard", "training_log"), why="a simulated node")
+    for source in SOURCES
 )
 
 
@@ -40,20 +53,28 @@ class DemoNodes:
         address = f"{swarm[0]}:{swarm[1]}"
         python = (sys.executable, "-m", "swarm_exporter.demo.trainer")
         with as_file(files(__package__) / "trainer.yml") as profile:
+            log = ("--log", f"{{folder}}/{_LOG}")
             launch = Launch(
-                profile=str(profile), command=(*python, "--swarm", address, "--node", "{number}")
+                profile=str(profile),
+                command=(*python, "--swarm", address, *log, "--node", "{number}"),
             )
         self._settings = msgspec.structs.replace(_SETTINGS, launch=launch)
 
     def configure(self, config: Config) -> Config:
         """Return `config` with these nodes."""
-        return msgspec.structs.replace(config, nodes=self.nodes, launcher=self._settings)
+        return msgspec.structs.replace(
+            config,
+            nodes=self.nodes,
+            launcher=self._settings,
+            choices={node.name: _CHOICES for node in self.nodes},
+            logs={node.name: TrainingLog(folder=node.folder) for node in self.nodes},
+        )
 
     def start(self, config: Config) -> None:
         """Let the launcher start them, one after another. Raises SwarmExporterError."""
         for node in self.nodes:
             assert node.folder is not None  # noqa: S101 - given above
-            node.folder.mkdir(mode=0o700, exist_ok=True)
+            (node.folder / _LOG).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._launcher.launch(launch_nodes(config, Path()), config, reserve=0)
 
     def stop(self) -> None:
