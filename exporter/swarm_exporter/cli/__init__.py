@@ -30,6 +30,7 @@ COMMANDS = {
     "digest": "Say what the nodes earned in a day, and send it.",
     "stack": "Run Prometheus, Alertmanager and Grafana beside the exporter.",
     "assets": "Write boards and rules for a Prometheus and Grafana of yours.",
+    "sd": "Write the list of machines for a Prometheus that scrapes many.",
     "demo": "Run a simulated swarm, and the exporter on it.",
     "backup": "Save identities and login data in one archive.",
     "restore": "Put a backup's identities and login data back.",
