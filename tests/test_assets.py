@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,23 @@ def test_everything_that_prometheus_alertmanager_and_grafana_need_is_there():
         files["prometheus/alertmanager.yml"] == (ROOT / "prometheus/alertmanager.yml").read_bytes()
     )
     assert "grafana/provisioning/datasources/swarm.yml" in files
+    fleet = {name for name in files if name.startswith("prometheus/fleet/")}
+    assert fleet == {
+        f"prometheus/fleet/{name}"
+        for name in (
+            "prometheus.yml",
+            "hosts.example.txt",
+            "grafana/swarm.yml",
+            "targets/.gitignore",
+        )
+    }
+
+
+def test_every_file_is_in_the_wheel():
+    included = (ROOT / "pyproject.toml").read_text().partition("force-include]")[2]
+    sources = re.findall(r'^"([^"]+)" = "swarm_exporter/assets/\1"$', included, re.MULTILINE)
+    for name in asset_files():
+        assert any(name == source or name.startswith(f"{source}/") for source in sources), name
 
 
 def test_boards_are_in_the_language_asked_for_under_the_same_names():

@@ -20,7 +20,15 @@ LANGUAGES = ("en", "zh")
 #: What was written into a folder, and what it was.
 MANIFEST = ".swarm-exporter.json"
 _PARTS = ("prometheus/rules", "prometheus/templates", "docs/runbooks", "grafana/provisioning")
-_FILES = ("prometheus/prometheus.yml", "prometheus/alertmanager.yml")
+_FILES = (
+    "prometheus/prometheus.yml",
+    "prometheus/alertmanager.yml",
+    # Not the folder: in a checkout that is in use, its hosts and targets lie there too.
+    "prometheus/fleet/prometheus.yml",
+    "prometheus/fleet/hosts.example.txt",
+    "prometheus/fleet/grafana/swarm.yml",
+    "prometheus/fleet/targets/.gitignore",
+)
 _BOARDS = {"en": "grafana/dashboards", "zh": "grafana/dashboards-zh"}
 _HASHES = dict[str, str]
 

@@ -43,6 +43,7 @@ def command(folder: Path, lang: str, force: bool, as_json: bool) -> None:
         click.echo(f"  removed: {name}, which this version no longer has")
     click.echo("Prometheus  --config.file prometheus/prometheus.yml, or take its `rule_files` over")
     click.echo("            and scrape 127.0.0.1:10331")
+    click.echo("            many machines: prometheus/fleet/prometheus.yml and `swarm-exporter sd`")
     click.echo("Alertmanager  start it in prometheus/, after choosing a receiver in its file")
     click.echo("Grafana     Dashboards > New > Import > grafana/dashboards/*.json, or provision:")
     click.echo(f"            GF_PATHS_PROVISIONING={folder.resolve()}/grafana/provisioning")
