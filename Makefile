@@ -11,11 +11,14 @@ SYSTEM_PACKAGES := prometheus prometheus-alertmanager victoria-metrics chromium 
 SCHEMA := grafana/schema/node_modules/.package-lock.json
 CHAIN := tests/contracts/node_modules/.package-lock.json
 PREVIEW := grafana/preview/dist/index.html
+# Kubernetes' and prometheus-operator's own schemas, from npm; Ansible, from PyPI.
+KUBERNETES := deploy/kubernetes/check/node_modules/.package-lock.json
+ANSIBLE := .ansible/.installed
 
 # Where `make install` puts the command: for everybody as root, else for you.
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
-.PHONY: help demo install test lint bench docs boards boards-schema boards-preview boards-pictures chain-node pictures clean system-packages
+.PHONY: help demo install test lint bench bench-fleet docs boards boards-schema boards-preview boards-pictures chain-node ansible kubernetes pictures clean system-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -30,7 +33,7 @@ install: $(SYNCED) ## Install the command swarm-exporter below PREFIX (/usr/loca
 	@command -v swarm-exporter >/dev/null && echo "installed: swarm-exporter --instances 3" || \
 		echo "installed: $(PREFIX)/bin/swarm-exporter --instances 3 (add $(PREFIX)/bin to your PATH)"
 
-test: $(SYNCED) system-packages $(SCHEMA) $(CHAIN) lint ## Run every test; real servers are installed on Debian as root
+test: $(SYNCED) system-packages $(SCHEMA) $(CHAIN) $(KUBERNETES) $(ANSIBLE) lint ## Run every test; real servers are installed on Debian as root
 	$(BIN)/pytest
 
 lint: $(SYNCED) ## Check style, format and types
@@ -45,6 +48,9 @@ bench: $(SYNCED) ## Measure, and print ratios
 	$(BIN)/python bench/utilisation.py
 	$(BIN)/python bench/fifty_nodes.py
 	$(BIN)/python bench/log_tail.py
+
+bench-fleet: $(SYNCED) system-packages ## Measure what 50 and 200 machines cost Prometheus (12 minutes)
+	$(BIN)/python bench/fleet.py
 
 docs: $(SYNCED) ## Write docs/metrics.md from the catalogue
 	$(BIN)/python -m swarm_exporter.metrics.reference > docs/metrics.md
@@ -67,11 +73,22 @@ pictures: $(SYNCED) $(PREVIEW) ## Draw the pictures of the status page and the b
 
 chain-node: $(CHAIN) ## Install the chain and the compiler that tests of the chain source use
 
+ansible: $(ANSIBLE) ## Install Ansible, which the tests of deploy/ansible run
+
+kubernetes: $(SYNCED) $(KUBERNETES) ## Write deploy/kubernetes/prometheusrule.yaml from prometheus/rules
+	$(BIN)/python deploy/kubernetes/generate.py
+
+# Apart from .venv: it is a program, and pins what ours does not.
+$(ANSIBLE): deploy/ansible/requirements.txt | $(SYNCED)
+	@$(PYTHON) -m venv --clear .ansible
+	@.ansible/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 # Node.js is needed (apt-get install npm, brew install node), for the preview from 20.19 on. npm's own
 # list of what it has installed is the stamp.
 NPM_CI := npm ci --silent --no-audit --no-fund --ignore-scripts
 
-$(SCHEMA) $(CHAIN): %/node_modules/.package-lock.json: %/package-lock.json | system-packages
+$(SCHEMA) $(CHAIN) $(KUBERNETES): %/node_modules/.package-lock.json: %/package-lock.json | system-packages
 	@command -v npm >/dev/null || { echo "make: npm is not installed; tests that need $* are skipped"; exit 0; }; \
 	cd $* && $(NPM_CI) && touch node_modules/.package-lock.json
 
@@ -79,7 +96,7 @@ $(PREVIEW): grafana/preview/package-lock.json $(wildcard grafana/preview/src/*) 
 	cd grafana/preview && $(NPM_CI) --legacy-peer-deps && npm run --silent build
 
 clean: ## Remove what make has made
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .ansible dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # uv installs exactly what uv.lock names, hashes checked, into .venv.
 $(SYNCED): pyproject.toml uv.lock
