@@ -119,8 +119,8 @@ def test_every_machine_is_asked_and_told_apart(hosts, tmp_path):
             "tls": f"127.0.0.1:{well} __scheme__=https __metrics_path__=/m",
         }
         file = hosts("".join(f"{name}={rest}\n" for name, rest in lines.items()))
-        done = command("sd", file, "--output", str(output), "--ask", "--timeout", "2", "--json")
-        text = command("sd", "--check", str(output), "--ask", "--timeout", "2")
+        done = command("sd", file, "--output", str(output), "--ask", "--timeout", "1", "--json")
+        text = command("sd", "--check", str(output), "--ask", "--timeout", "1")
     assert done.code == text.code == 1
     said = {m["machine"]: (m["answers"], m["detail"]) for m in json.loads(done.out)["machines"]}
     assert said["well"] == (True, "")
@@ -128,7 +128,7 @@ def test_every_machine_is_asked_and_told_apart(hosts, tmp_path):
     assert {name for name, (there, _) in said.items() if there} == {"well", "locked"}
     for name, word in (
         ("other", "another program answers"),
-        ("silent", "no answer within 2 s"),
+        ("silent", "no answer within 1 s"),
         ("gone", "nothing listens there"),
         ("unknown", "its name is not known"),
         ("tls", "does not speak TLS"),
