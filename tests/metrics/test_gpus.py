@@ -7,7 +7,6 @@ from support import make_snapshot
 from swarm_exporter.host.gpu_facts import AmdGpus, AppleGpus, Gpu, NodeGpu, NvidiaGpus
 from swarm_exporter.metrics.catalogue import Kind
 from swarm_exporter.metrics.gpus import METRICS
-from swarm_exporter.metrics.render import family
 
 APPLE = Gpu(
     gpu="gpu0",
@@ -129,7 +128,7 @@ def test_every_metric_follows_the_conventions_and_has_a_sample(metric):
     snapshot = msgspec.structs.replace(
         make_snapshot(), host={AppleGpus: APPLES, NvidiaGpus: NVIDIAS}
     )
-    assert family(metric, snapshot).samples
+    assert list(metric.read(snapshot))
 
 
 def test_no_family_is_defined_twice():

@@ -2,21 +2,30 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
+from itertools import count, product
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from support import GOLDEN, make_board, make_node, make_snapshot, make_standing
 from swarm_exporter.metrics import CATALOGUE
-from swarm_exporter.metrics.catalogue import Kind
+from swarm_exporter.metrics.catalogue import Kind, Metric
 from swarm_exporter.metrics.reference import reference
-from swarm_exporter.metrics.render import Renderer
+from swarm_exporter.metrics.render import OPENMETRICS, TEXT, Renderer, choose_content_type
 from swarm_exporter.model import Condition, Earnings, SourceStatus, Stage
 from swarm_exporter.reasons import Reason
 
-OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+#: What Prometheus 3 sends.
+PROMETHEUS_ACCEPT = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
 #: What changes from run to run, and from machine to machine.
 _OWN = re.compile(r"(# (HELP|TYPE) )?(process_|swarm_exporter_build_info)")
 
@@ -69,12 +78,36 @@ def test_openmetrics_is_served_to_who_asks_for_it():
     assert body.endswith(b"# EOF\n")
 
 
-@pytest.mark.parametrize("version", ["foo", "", "99999999999999999999", "1.0.0;escaping=?"])
-def test_an_odd_accept_header_gets_a_body(version):
-    body, _ = Renderer().render(
-        make_snapshot(), f"application/openmetrics-text;version={version},text/plain;version=x"
-    )
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", TEXT),
+        ("*/*", TEXT),
+        ("text/html", TEXT),
+        ("text/plain;version=0.0.4", TEXT),
+        (PROMETHEUS_ACCEPT, OPENMETRICS),
+        ("application/openmetrics-text", OPENMETRICS),
+        ('Application/OpenMetrics-Text; version="1.0.0"', OPENMETRICS),
+        ("application/openmetrics-text; version=0.0.1,text/plain;q=0.5", TEXT),
+        ("application/openmetrics-text; version=2.0.0", TEXT),
+        ("application/openmetrics-text;version=1.0.0;q=0.2,text/plain;q=0.9", TEXT),
+        ("text/plain,application/openmetrics-text;version=1.0.0", TEXT),
+        ("application/openmetrics-text;version=1.0.0;q=0", TEXT),
+        ("application/openmetrics-text;version=1.0.0;q=odd,;;=,q", TEXT),
+        ("application/openmetrics-text;version=1.0.0;q=nan", TEXT),
+    ],
+)
+def test_who_asks_for_what_gets_what(accept, content_type):
+    assert choose_content_type(accept) == content_type
+    body, answered = Renderer().render(make_snapshot(), accept)
+    assert answered == content_type
+    assert body.endswith(b"# EOF\n") == (content_type == OPENMETRICS)
     assert b"swarm_rank" in body
+
+
+@given(st.text())
+def test_any_accept_header_is_answered(accept):
+    assert choose_content_type(accept) in (TEXT, OPENMETRICS)
 
 
 def test_a_board_below_zero_is_valid_openmetrics():
@@ -85,14 +118,60 @@ def test_a_board_below_zero_is_valid_openmetrics():
     assert [s.value for s in families["swarm_leaderboard_reward"].samples] == [-3.0, 2.0]
 
 
-def test_bodies_are_made_once_for_each_snapshot():
-    renderer, snapshot = Renderer(), make_snapshot()
-    first, _ = renderer.render(snapshot)
-    assert renderer.render(snapshot)[0] is first
-    packed, _ = renderer.render(snapshot, compress=True)
-    assert gzip.decompress(packed) == first
-    assert renderer.render(snapshot, compress=True)[0] is packed
-    assert renderer.render(make_snapshot())[0] is not first
+def gauge(name: str, read, *, live: bool = False) -> Metric:
+    return Metric(name, Kind.GAUGE, "Something.", (), lambda _: [({}, read())], live=live)
+
+
+def test_a_snapshot_is_read_once_whatever_is_asked_for():
+    counted, now = count(1), count(100)
+    renderer = Renderer(
+        (
+            gauge("swarm_live", lambda: next(now), live=True),
+            gauge("swarm_lasting", lambda: next(counted)),
+        )
+    )
+    snapshot = make_snapshot()
+    for accept, compress in product(("", OPENMETRICS), (False, True)):
+        for _ in range(2):
+            body, _ = renderer.render(snapshot, accept, compress=compress)
+            found = samples((gzip.decompress(body) if compress else body).decode())
+            assert found["swarm_lasting", ()] == 1.0
+    assert found["swarm_live", ()] == 107.0, "it is read at each scrape"
+    assert samples(renderer.render(make_snapshot())[0].decode())["swarm_lasting", ()] == 2.0
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_a_compressed_body_is_one_member_that_holds_the_plain_one(lasting, live):
+    metrics = [
+        Metric(f"swarm_{i}", Kind.GAUGE, text, (), lambda _: [], live=bool(i))
+        for i, text in enumerate((lasting, live))
+    ]
+    renderer, snapshot = Renderer(metrics), make_snapshot()
+    for accept in ("", OPENMETRICS):
+        plain, _ = renderer.render(snapshot, accept)
+        packed, _ = renderer.render(snapshot, accept, compress=True)
+        first = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        assert first.decompress(packed) == plain
+        assert (first.eof, first.unused_data) == (True, b"")
+
+
+def test_a_metric_that_cannot_be_read_leaves_no_half_of_a_snapshot():
+    failing = iter([ZeroDivisionError])
+
+    def read() -> float:
+        for fault in failing:
+            raise fault
+        return 1.0
+
+    renderer, snapshot = Renderer([gauge("swarm_x", read)]), make_snapshot()
+    with pytest.raises(ZeroDivisionError):
+        renderer.render(snapshot)
+    assert b"swarm_x 1.0" in renderer.render(snapshot)[0]
+
+
+def test_a_name_that_is_no_unicode_costs_its_letters_and_not_the_scrape():
+    metric = Metric("swarm_x", Kind.GAUGE, "", ("a",), lambda _: [({"a": "d\udce4"}, 1.0)])
+    assert b'swarm_x{a="d?"} 1.0' in Renderer([metric]).render(make_snapshot())[0]
 
 
 def test_what_is_not_known_is_absent_and_not_zero():

@@ -6,7 +6,6 @@ import pytest
 from support import make_snapshot
 from swarm_exporter.host.thermals import Macmon, Sensors, Thermals
 from swarm_exporter.metrics.catalogue import Kind
-from swarm_exporter.metrics.render import family
 from swarm_exporter.metrics.thermals import METRICS
 
 ALL = Macmon(
@@ -68,4 +67,4 @@ def test_every_metric_follows_the_conventions_and_has_a_sample(metric):
     assert metric.help.endswith(".")
     assert metric.platforms
     snapshot = msgspec.structs.replace(make_snapshot(), host={Macmon: ALL})
-    assert family(metric, snapshot).samples
+    assert list(metric.read(snapshot))

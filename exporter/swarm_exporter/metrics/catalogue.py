@@ -45,6 +45,8 @@ class Metric(msgspec.Struct, frozen=True):
     notes: str = ""
     #: The operating systems that give it ("macOS", "Linux"); empty where that makes no difference.
     platforms: tuple[str, ...] = ()
+    #: True where it is read at each scrape; the others change with the snapshot alone.
+    live: bool = False
 
 
 def of_node(read: Callable[[NodeView], float | None]) -> Reader:

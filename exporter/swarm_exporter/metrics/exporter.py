@@ -66,6 +66,7 @@ METRICS = (
         "CPU time of the exporter's process, user and system.",
         (),
         of_snapshot(_cpu_seconds),
+        live=True,
     ),
     Metric(
         "process_resident_memory_bytes",
@@ -73,6 +74,7 @@ METRICS = (
         "Resident memory of the exporter's process.",
         (),
         of_snapshot(lambda _: float(_process.memory_info().rss)),
+        live=True,
     ),
     Metric(
         "process_open_fds",
@@ -80,5 +82,6 @@ METRICS = (
         "Open file descriptors of the exporter's process.",
         (),
         of_snapshot(lambda _: float(_process.num_fds())),
+        live=True,
     ),
 )
