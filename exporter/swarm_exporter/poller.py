@@ -56,21 +56,36 @@ class Poller:
     async def configure(self, config: Config) -> None:
         """Ask from now on what `config` names; targets that remain go on as they are."""
         wanted = [(source, target) for source in self._sources for target in source.targets(config)]
-        kept = [job for job in self._jobs if any(job.target == target for _, target in wanted)]
-        await _end(job for job in self._jobs if job not in kept)
+        targets = {(target.source, target.key): target for _, target in wanted}
+        kept = {
+            key: job
+            for job in self._jobs
+            if targets.get(key := (job.target.source, job.target.key)) == job.target
+        }
+        await _end(
+            job for job in self._jobs if kept.get((job.target.source, job.target.key)) is not job
+        )
         for source in self._sources:
             if all(asked is not source for asked, _ in wanted):
                 await asyncio.to_thread(source.close)
-        self._tracker.configure(config, [target for _, target in wanted])
+        self._tracker.configure(config, targets.values())
         self._jobs = []
+        spacing = min(_START_SPACING_SECONDS, config.interval / 2 / max(len(wanted), 1))
+        #: The jobs whose answers are for a node, in the order of the sources.
+        serving: dict[str, list[_Job]] = {}
         for number, (source, target) in enumerate(wanted):
-            job = next((job for job in kept if job.target == target), None)
+            job = kept.get((target.source, target.key))
+            names = [node.name for node in target.nodes]
             if job is None:
                 job = _Job(target, source, self._client, self._tracker, self._clock, self._uniform)
-                earlier = [j for j in self._jobs if j.target.source != target.source]
-                job.start(earlier, min(number * _START_SPACING_SECONDS, target.interval / 2))
+                earlier = [j for name in names for j in serving.get(name, ())]
+                job.start(
+                    [j for j in earlier if j.target.source != target.source], number * spacing
+                )
             job.config = config
             self._jobs.append(job)
+            for name in names:
+                serving.setdefault(name, []).append(job)
 
     async def asked_once(self) -> None:
         """Wait until every target was asked at least once, with whatever success."""
@@ -116,13 +131,9 @@ class _Job:
         self.task: asyncio.Task[None] | None = None
 
     def start(self, earlier: Iterable[_Job], delay: float) -> None:
-        """Begin once the targets of earlier sources were asked: a board needs the identities."""
-        awaited = [job.asked_once for job in earlier if job.serves(self.target)]
+        """Begin once `earlier` jobs have asked, for the same nodes: a board needs identities."""
+        awaited = [job.asked_once for job in earlier]
         self.task = asyncio.create_task(self._run(awaited, delay))
-
-    def serves(self, target: Target) -> bool:
-        """Tell whether this job's answers are for a node of `target`."""
-        return any(node in target.nodes for node in self.target.nodes)
 
     async def _run(self, awaited: Sequence[asyncio.Event], delay: float) -> None:
         for event in awaited:

@@ -152,7 +152,8 @@ class Tracker:
         before, self._config = self._config, config
         self._config_error = ""
         self._config_loaded = self._clock.time()
-        names = {node.name for node in config.nodes if node in before.nodes}
+        nodes_before = {node.name: node for node in before.nodes}
+        names = {node.name for node in config.nodes if nodes_before.get(node.name) == node}
         addresses = {target.key for target in targets}
         seen_through = {
             (name, target.source)
@@ -396,6 +397,9 @@ class Tracker:
         # While a save is under way the accounts are ahead of the disk.
         before = self._snapshot.nodes if self._snapshot and self._saving.locked() else ()
         shown = {view.node.name: view.earnings for view in before}
+        health = self._health_by_node()
+        facts_by_node = _by_node(facts_of_nodes.values())
+        totals = self._totals(facts_of_nodes)
         views = []
         for node in nodes:
             identity = self._resolved_identity(node)
@@ -403,12 +407,8 @@ class Tracker:
             if problem:
                 identity = msgspec.structs.replace(identity, problem=problem)
             earnings = shown.get(node.name) or self._earnings(node, identity, now)
-            sources = self._sources(node, boards[node.name])
-            known = {
-                type(facts_of_node): facts_of_node
-                for each in facts_of_nodes.values()
-                if (facts_of_node := each.value.nodes.get(node.name)) is not None
-            }
+            sources = _sources(node, boards[node.name], health.get(node.name, {}))
+            known = facts_by_node.get(node.name, {})
             facts = conditions.Facts(
                 now=now,
                 identity=identity,
@@ -441,7 +441,7 @@ class Tracker:
                     process=facts.process,
                     reward_source=reward_source,
                     reads_leaderboard=facts.reads_leaderboard,
-                    total=_total(facts_of_nodes, reward_source, node.name),
+                    total=totals.get(node.name),
                     blind=facts.blind,
                     verdict=conditions.judge(facts),
                     sources=sources,
@@ -464,11 +464,21 @@ class Tracker:
             ),
             host={type(each.value): each.value for each in host.values()},
             host_sources=tuple(
-                _status(name, source, health, up=health.up)
-                for (name, source), health in self._health.items()
-                if name == _MACHINE
+                _status(_MACHINE, source, seen, up=seen.up)
+                for source, seen in health.get(_MACHINE, {}).items()
             ),
         )
+
+    def _totals(
+        self, found: Mapping[tuple[str, str], _Fresh[FactsOfNodes]]
+    ) -> dict[str, RewardTotal]:
+        """Return what each node's reward source tells, where that is one that tells sums."""
+        return {
+            name: facts.total
+            for (source, _), each in found.items()
+            for name, facts in each.value.nodes.items()
+            if facts.total is not None and self._config.reward_source(name) == source
+        }
 
     def _board_of(self, node: Node, boards: Mapping[str, _Fresh[Board]]) -> Board | None:
         found = boards.get(node.api) if self._config.reads(node.name, "leaderboard") else None
@@ -477,13 +487,11 @@ class Tracker:
     def _fresh(self, found: Mapping[K, _Fresh[T]]) -> dict[K, _Fresh[T]]:
         return {k: v for k, v in found.items() if not v.expires.has_passed(self._clock)}
 
-    def _sources(self, node: Node, board: Board | None) -> tuple[SourceStatus, ...]:
-        found = []
+    def _health_by_node(self) -> dict[str, dict[str, _Health]]:
+        found: dict[str, dict[str, _Health]] = {}
         for (name, source), health in self._health.items():
-            if name == node.name:
-                up = health.up and (source != "leaderboard" or board is not None)
-                found.append(_status(name, source, health, up=up))
-        return tuple(found)
+            found.setdefault(name, {})[source] = health
+        return found
 
     def _blind(self, node: str) -> tuple[str, ...]:
         """Return what cannot be known of a node, each with what to configure."""
@@ -519,20 +527,31 @@ def _sum_of(standing: Standing | None) -> RewardTotal | None:
     )
 
 
-def _total(
-    found: Mapping[tuple[str, str], _Fresh[FactsOfNodes]], source: str, node: str
-) -> RewardTotal | None:
-    """Return the sum that a node's reward source tells, where it is one that tells sums."""
-    for (name, _), each in found.items():
-        facts = each.value.nodes.get(node) if name == source else None
-        if facts is not None:
-            return facts.total
-    return None
-
-
 def _names(target: Target) -> tuple[str, ...]:
     """Return the nodes that a target's health is told of; that of no node is the machine's."""
     return tuple(node.name for node in target.nodes) or (_MACHINE,)
+
+
+def _by_node(
+    found: Iterable[_Fresh[FactsOfNodes]],
+) -> dict[str, dict[type[NodeFacts], NodeFacts]]:
+    """Return what each poll says of its nodes as what is said of each node."""
+    nodes: dict[str, dict[type[NodeFacts], NodeFacts]] = {}
+    for each in found:
+        for name, facts in each.value.nodes.items():
+            nodes.setdefault(name, {})[type(facts)] = facts
+    return nodes
+
+
+def _sources(
+    node: Node, board: Board | None, health: Mapping[str, _Health]
+) -> tuple[SourceStatus, ...]:
+    return tuple(
+        _status(
+            node.name, source, seen, up=seen.up and (source != "leaderboard" or board is not None)
+        )
+        for source, seen in health.items()
+    )
 
 
 def _status(name: str, source: str, health: _Health, *, up: bool) -> SourceStatus:
