@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -288,7 +289,23 @@ def test_a_new_configuration_keeps_what_stays_and_ends_what_goes(clock):
     drive(clock, scenario, source, config=make_config(one))
     assert [t for t, key in source.polls if key.endswith("3000")] == [0, 15, 30]
     second = [t for t, key in source.polls if key.endswith("3001")]
-    assert second == pytest.approx([20, 35, 50], abs=0.1)
+    assert second == pytest.approx([20, 27.5, 42.5, 57.5], abs=0.1), "halfway between the first's"
+
+
+def test_many_targets_start_soon_and_then_keep_apart(clock):
+    source = Scripted(answers(GOOD))
+    nodes = [make_node(str(i), api=f"http://127.0.0.1:{3000 + i}") for i in range(60)]
+
+    async def scenario(poller, tracker):
+        await clock.advance(60)
+
+    drive(clock, scenario, source, config=make_config(*nodes, interval=15.0))
+    first, times = {}, [t for t, _ in source.polls]
+    for t, key in source.polls:
+        first.setdefault(key, t)
+    assert (len(first), max(first.values()) < 1) == (60, True)
+    by_second = Counter(int(t) for t in times if 16 <= t < 46)
+    assert set(by_second.values()) <= {3, 4, 5}, "60 polls in 15 s, none beside many others"
 
 
 def test_reloads_at_the_same_time_leave_one_task_for_each_target(clock, tmp_path):

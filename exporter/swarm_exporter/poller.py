@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import httpx
@@ -71,6 +72,7 @@ class Poller:
         self._tracker.configure(config, targets.values())
         self._jobs = []
         spacing = min(_START_SPACING_SECONDS, config.interval / 2 / max(len(wanted), 1))
+        shares = _shares(wanted)
         #: The jobs whose answers are for a node, in the order of the sources.
         serving: dict[str, list[_Job]] = {}
         for number, (source, target) in enumerate(wanted):
@@ -80,7 +82,9 @@ class Poller:
                 job = _Job(target, source, self._client, self._tracker, self._clock, self._uniform)
                 earlier = [j for name in names for j in serving.get(name, ())]
                 job.start(
-                    [j for j in earlier if j.target.source != target.source], number * spacing
+                    [j for j in earlier if j.target.source != target.source],
+                    number * spacing,
+                    shares[number],
                 )
             job.config = config
             self._jobs.append(job)
@@ -130,16 +134,20 @@ class _Job:
         self.asked_once = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
-    def start(self, earlier: Iterable[_Job], delay: float) -> None:
-        """Begin once `earlier` jobs have asked, for the same nodes: a board needs identities."""
-        awaited = [job.asked_once for job in earlier]
-        self.task = asyncio.create_task(self._run(awaited, delay))
+    def start(self, earlier: Iterable[_Job], delay: float, share: float) -> None:
+        """Begin once `earlier` jobs have asked, for the same nodes: a board needs identities.
 
-    async def _run(self, awaited: Sequence[asyncio.Event], delay: float) -> None:
+        The second poll comes by a `share` of the interval sooner: a quick start of many targets is
+        one storm, but not one for ever.
+        """
+        awaited = [job.asked_once for job in earlier]
+        self.task = asyncio.create_task(self._run(awaited, delay, share))
+
+    async def _run(self, awaited: Sequence[asyncio.Event], delay: float, share: float) -> None:
         for event in awaited:
             await event.wait()
         await self._clock.sleep(delay)
-        due = self._clock.monotonic()
+        due = self._clock.monotonic() - share * self.target.interval
         while True:
             reading = await self._ask()
             await self._tracker.record(self.target, reading)
@@ -222,6 +230,17 @@ class _Job:
         for defect in sorted(set(reading.defects) - self._said_defects):
             self._said_defects.add(defect)
             log.warning("%s: %s [%s]. %s", where, MEANING[defect], defect.value, ACTION[defect])
+
+
+def _shares(wanted: Sequence[tuple[Source, Target]]) -> list[float]:
+    """Return, for each target, its place among those of its source, from 0 to below 1."""
+    count = Counter(target.source for _, target in wanted)
+    seen: Counter[str] = Counter()
+    shares = []
+    for _, target in wanted:
+        shares.append(seen[target.source] / count[target.source])
+        seen[target.source] += 1
+    return shares
 
 
 async def _end(jobs: Iterable[_Job]) -> None:

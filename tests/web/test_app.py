@@ -73,6 +73,29 @@ def test_metrics_are_compressed_for_who_takes_it(accepted, packed):
     assert answer.headers["vary"] == "accept, accept-encoding"
 
 
+def test_scrapes_without_end_do_not_take_the_processor(monkeypatch):
+    monkeypatch.setattr("swarm_exporter.web.app._CHEAP_SECONDS", 0.0)
+    clock, shown = ManualClock(), []
+
+    def snapshot():
+        shown.append(make_snapshot())
+        return shown[-1]
+
+    app = create_app(Views(snapshot=snapshot, clock=clock, refresh_seconds=lambda: 15.0))
+
+    async def run():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            for _ in range(5):
+                assert (await client.get("/metrics")).status_code == 200
+            assert len(shown) == 1, "what was dear is shown for ten times as long as it took"
+            await clock.advance(60)
+            await client.get("/metrics")
+            assert len(shown) == 2
+
+    asyncio.run(run())
+
+
 def test_compression_makes_it_smaller():
     plain, packed = ask("/metrics"), ask("/metrics", accept_encoding="gzip")
     assert int(packed.headers["content-length"]) * 2 < int(plain.headers["content-length"])
