@@ -251,18 +251,21 @@ def _standing(place: int, row: Row) -> Standing:
 
 def _newest(table: Table) -> tuple[Stage | None, dict[str, float]]:
     """Return the newest recorded stage of the board, and the scores recorded in it."""
-    recorded = [
-        (row.recorded_round, row.recorded_stage, row)
-        for _, row in table.rows
-        if row.recorded_round is not None and row.recorded_stage is not None
-    ]
-    if not recorded:
+    # Of 100,000 peers a list of stages would be as large as the scores: it is walked twice.
+    newest = max(
+        (
+            (row.recorded_round, row.recorded_stage)
+            for _, row in table.rows
+            if row.recorded_round is not None and row.recorded_stage is not None
+        ),
+        default=None,
+    )
+    if newest is None:
         return None, {}
-    newest = max((round_, stage) for round_, stage, _ in recorded)
     scores = {
         row.id: row.last_score
-        for round_, stage, row in recorded
-        if (round_, stage) == newest and row.last_score is not None
+        for _, row in table.rows
+        if (row.recorded_round, row.recorded_stage) == newest and row.last_score is not None
     }
     return Stage(*newest), scores
 

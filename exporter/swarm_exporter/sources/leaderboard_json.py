@@ -26,6 +26,8 @@ MAX_NICKNAME_LENGTH = 128
 #: histories have less.
 MAX_ROWS = 200_000
 MAX_VALUES = 4_000_000
+#: Rows and points of their histories, 31 for each peer with a full one.
+_MAX_OBJECTS = 4_000_000
 #: More unusable values than this, and the answer is taken for something else than a board.
 _MAX_DEFECTS = 1000
 #: A figure beyond this is no reward, and sums of such figures leave the range of a float.
@@ -129,9 +131,9 @@ def decode_board(body: bytes | bytearray) -> Table:
 
     Raises SourceError (invalid_json, nan, wrong_shape, too_large) where the whole is no board.
     """
-    # Values that cost more to look at than they are worth are counted before they are made.
-    if body.count(b",") > MAX_VALUES:
-        raise SourceError(Reason.TOO_LARGE, f"more than {MAX_VALUES} values")
+    # What costs more to look at than it is worth is counted before it is made.
+    if len(body) > _MAX_OBJECTS and body.count(b"{") > _MAX_OBJECTS:
+        raise SourceError(Reason.TOO_LARGE, f"more than {_MAX_OBJECTS} objects")
     try:
         board = _strict.decode(body)
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
@@ -213,6 +215,8 @@ def _not_json(body: bytes | bytearray) -> SourceError:
 
 def _decode_leniently(body: bytes | bytearray) -> Table:
     """Decode row by row and field by field, after a strict look found something impossible."""
+    if body.count(b",") > MAX_VALUES:
+        raise SourceError(Reason.TOO_LARGE, f"more than {MAX_VALUES} values")
     board = _decode(_lenient, body)
     refuse_too_many(len(board.leaders))
     defects: list[Reason] = []
@@ -284,19 +288,35 @@ def make_table(
     rows: list[tuple[int, Row]] = []
     seen: set[str] = set()
     for place, row in listed:
-        refuse_garbage(defects)
+        if len(defects) > _MAX_DEFECTS:
+            refuse_garbage(defects)
         if not 0 < len(row.id) <= MAX_ID_LENGTH or len(row.nickname) > MAX_NICKNAME_LENGTH:
             defects.append(Reason.INVALID_VALUE)
         elif row.id in seen:
             defects.append(Reason.DUPLICATE_PEER)
         else:
             seen.add(row.id)
-            _drop_impossible(row, defects)
+            if not _is_possible(row):
+                _drop_impossible(row, defects)
             rows.append((place, row))
     if total is not None and not 0 <= total <= MAX_WHOLE:
         defects.append(Reason.INVALID_VALUE)
         total = None
     return Table(rows, length if total is None else total, tuple(defects))
+
+
+def _is_possible(row: Row) -> bool:
+    """Look quickly at every figure of a row: of a large board nearly all are as they should be."""
+    for figure in (
+        row.cumulative_score,
+        row.last_score,
+        row.cumulative_reward,
+        row.score,
+        row.participation,
+    ):
+        if figure is not None and not -MAX_FIGURE <= figure <= MAX_FIGURE:
+            return False
+    return _plausible_clock(row.recorded_round) and _plausible_clock(row.recorded_stage)
 
 
 def _drop_impossible(row: Row, defects: list[Reason]) -> None:
