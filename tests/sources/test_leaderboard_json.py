@@ -291,3 +291,26 @@ def check_table(table) -> None:
             math.isfinite(p.x) and math.isfinite(p.y) for p in decode_points(row.score_history)
         )
     assert 0 <= table.total <= 2**53
+
+
+@given(st.integers(0, 6), st.integers(-8, 8), st.integers(-8, 8))
+def test_rows_in_order_are_a_list_of_pairs(count, first, last):
+    rows = [{"id": f"Qm{number}"} for number in range(count)]
+    found = decode_board(json.dumps({"leaders": rows}).encode()).rows
+    pairs = [(place, f"Qm{place - 1}") for place in range(1, count + 1)]
+    assert [(place, row.id) for place, row in found] == pairs
+    assert [(place, row.id) for place, row in found[first:last]] == pairs[first:last]
+    assert len(found) == count
+    if -count <= first < count:
+        assert (found[first][0], found[first][1].id) == pairs[first]
+    else:
+        with pytest.raises(IndexError):
+            found[first]
+
+
+def test_a_board_of_which_one_figure_is_impossible_loses_that_figure_alone():
+    rows = [{"id": "QmA", "lastScore": 2.0, "recordedRound": 7}, {"id": "QmB", "lastScore": 1e16}]
+    table = decode_board(json.dumps({"leaders": rows}).encode())
+    assert table.defects == (Reason.INVALID_VALUE,)
+    assert [(row.id, row.last_score) for _, row in table.rows] == [("QmA", 2.0), ("QmB", None)]
+    assert table.rows[0][1].recorded_round == 7

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from swarm_exporter.config.mapping import OF_ROOT, Mapping
 from swarm_exporter.json_path import find
 from swarm_exporter.reasons import Reason
@@ -36,8 +38,8 @@ def decode_mapped_board(body: bytes | bytearray, mapping: Mapping) -> Table:
     total = values.whole(find(mapping.total, document)) if mapping.total is not None else None
     table = make_table(_listed(rows, mapping, values), total, len(rows), values.defects)
     # Of equal ranks the list's own order decides.
-    table.rows.sort(key=lambda placed: placed[0])
-    return table
+    in_order = sorted(table.rows, key=lambda placed: placed[0])
+    return msgspec.structs.replace(table, rows=in_order)
 
 
 def _listed(rows: list[Found], mapping: Mapping, values: Values) -> Iterator[tuple[int, Row]]:
