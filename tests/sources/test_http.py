@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -130,6 +132,58 @@ FAULTS = {
 @pytest.mark.parametrize(("answer", "reason"), FAULTS.values(), ids=FAULTS)
 def test_every_other_answer_gives_its_reason(answer, reason):
     assert fault(answer).reason is reason
+
+
+BODY = b'{"a":"' + bytes(range(97, 123)) * 30 + b'"}'
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        response(BODY),
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + BODY,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (BODY[:7], BODY[7:500], BODY[500:]))
+        + b"0\r\n\r\n",
+    ],
+    ids=["with its length", "to the end of the connection", "in chunks"],
+)
+def test_a_body_is_whole_however_it_comes(sent):
+    assert ask(sent).body == BODY
+
+
+def test_a_length_that_is_too_large_takes_no_more_memory_than_the_limit():
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"
+    assert fault(head + b"x" * (LIMIT + 1)).reason is Reason.TOO_LARGE
+
+
+def test_a_large_body_is_held_once():
+    """The server sends from a thread without a copy: what is taken is the client's."""
+    size = 8 * 2**20
+    sent = response(b"[" + b"1" * (size - 2) + b"]")
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(sent)
+
+    async def run(url: str) -> int:
+        async with new_client() as client:
+            tracemalloc.start()
+            try:
+                answer = await get_json(client, url, timeout=30, limit=2 * size)
+                assert len(answer.body) == size
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sending = threading.Thread(target=serve, args=[listener])
+        sending.start()
+        peak = asyncio.run(run(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        sending.join()
+    assert peak < 1.5 * size
 
 
 def test_a_redirect_tells_where_to_without_secrets():

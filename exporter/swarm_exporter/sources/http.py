@@ -21,6 +21,7 @@ from swarm_exporter.sources.errors import SourceError
 _QUOTED_CHARACTERS = 120
 _IDLE_CONNECTION_SECONDS = 4.0
 _SECONDS = re.compile(r"[0-9]{1,20}")
+_LENGTH = re.compile(r"[0-9]{1,12}")
 
 
 #: Proxies from the environment serve remote addresses; loopback never goes through one.
@@ -148,7 +149,8 @@ def _refusal(answer: Answer, *, private: bool) -> tuple[Reason, str] | None:
         return Reason.NOT_FOUND, said
     if status != 200:
         return Reason.HTTP_4XX, said
-    if not answer.body.strip():
+    # A body stripped of white space would be a second one.
+    if not answer.body or answer.body.isspace():
         return Reason.EMPTY, "HTTP 200 without a body"
     return None
 
@@ -163,11 +165,19 @@ def quote(body: bytes | bytearray) -> str:
 async def _bounded_body(response: httpx.Response, limit: int) -> bytearray:
     if response.headers.get("content-encoding", "").lower() not in ("", "identity"):
         raise SourceError(Reason.INVALID_JSON, "the answer is compressed although not asked to be")
-    body = bytearray()
+    # Where the length is told the body has its place from the beginning: one that grows is moved,
+    # and held twice meanwhile. Memory is taken as it is written to, so a false length costs none.
+    told = response.headers.get("content-length", "")
+    length = int(told) if _LENGTH.fullmatch(told) else 0
+    body = bytearray(min(length, limit))
+    filled = 0
     async for chunk in response.aiter_raw():
-        if len(body) + len(chunk) > limit:
+        end = filled + len(chunk)
+        if end > limit:
             raise SourceError(Reason.TOO_LARGE, f"more than {limit} bytes")
-        body += chunk
+        body[filled:end] = chunk
+        filled = end
+    del body[filled:]
     return body
 
 
