@@ -12,7 +12,7 @@ COPY prometheus prometheus
 COPY docs/runbooks docs/runbooks
 # What uv.lock names, hashes checked, and nothing of the build.
 RUN UV_PROJECT_ENVIRONMENT=/opt/swarm-exporter \
-    uv sync --locked --no-dev --no-editable --no-cache --compile-bytecode
+    uv sync --locked --no-dev --extra chain --no-editable --no-cache --compile-bytecode
 
 FROM python:3.13.7-slim-bookworm
 COPY --from=build /opt/swarm-exporter /opt/swarm-exporter

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from support import make_board, make_config, make_node, make_process, make_standing
+from swarm_exporter.config.hosted import Hosted
 from swarm_exporter.config.leaderboard import MappedBoard
 from swarm_exporter.config.mapping import Mapping
 from swarm_exporter.config.sources import SOURCES, Choice
@@ -384,7 +385,7 @@ def test_sums_of_a_source_that_does_not_give_the_reward_are_not_counted(clock, t
 
 
 def test_a_change_of_the_source_begins_a_count_of_its_own(clock, tmp_path):
-    """Numbers of two sources are never one series; who goes back finds what was counted."""
+    """Numbers of two sources are never one series, and nothing jumps for who goes back."""
 
     async def life(source: str, *values: object):
         bench = Sums(clock, source, state=StateFile(tmp_path / "state.json"))
@@ -397,8 +398,55 @@ def test_a_change_of_the_source_begins_a_count_of_its_own(clock, tmp_path):
     chain = [ChainFacts(preset="x", contract="0xA", rewards=n) for n in (1, 5)]
     hosted = [HostedFacts(reward=n) for n in (9_000.0, 9_002.0)]
     assert asyncio.run(life("chain", *chain)) == 4.0
-    assert asyncio.run(life("hosted", *hosted)) == 2.0
     assert asyncio.run(life("chain", chain[1])) == 4.0
+    assert asyncio.run(life("hosted", *hosted)) == 2.0
+    assert asyncio.run(life("chain", *chain)) == 4.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": "https://two.example"},
+        {"path": "/v2/peer"},
+        {"mapping": Mapping(reward=parse_path("score"))},
+    ],
+)
+def test_another_dashboard_or_another_of_its_figures_is_no_gain(clock, change):
+    one = Hosted(url="https://one.example")
+
+    async def run():
+        bench = Sums(clock, "hosted")
+        bench.target = Target("hosted", "1", bench.config.nodes, 60.0)
+        for hosted, rewards in (
+            (one, (10.0, 11.0)),
+            (msgspec.structs.replace(one, **change), (5e3, 5001.0)),
+        ):
+            bench.config = msgspec.structs.replace(bench.config, hosted=hosted)
+            bench.tracker.configure(bench.config, [bench.target])
+            for reward in rewards:
+                await bench.see(FactsOfNodes({"1": HostedFacts(reward=reward)}))
+        return bench.tracker.snapshot().nodes[0].earnings.earned
+
+    assert asyncio.run(run()) == 2.0
+
+
+def test_a_living_swarm_is_not_called_halted_after_a_change_from_a_dead_one(clock):
+    def at(number: int) -> FactsOfNodes:
+        return FactsOfNodes({"1": ChainFacts(preset="x", contract="0xA", rewards=0, round=number)})
+
+    async def run():
+        bench = Sums(clock)
+        await bench.see(at(7))
+        await bench.see(at(8))
+        clock.now += 86_400.0
+        dead = await bench.see(at(8))
+        bench.target = Target("chain", "0xB", bench.config.nodes, 300.0)
+        bench.tracker.configure(bench.config, [bench.target])
+        return dead, await bench.see(at(90))
+
+    dead, living = asyncio.run(run())
+    assert dead.nodes[0].verdict.condition is Condition.SWARM_HALTED
+    assert living.nodes[0].verdict.condition is not Condition.SWARM_HALTED
 
 
 def test_a_board_of_running_sums_is_counted_and_tells_a_halted_swarm(clock):

@@ -87,11 +87,11 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, force: bool = False
             if path.is_file() and _hash(path.read_bytes()) == before[name]:
                 path.unlink()
                 removed.append(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / MANIFEST
-        manifest = msgspec.json.format(msgspec.json.encode(after))
-        write_private(path, manifest, 0o644, durable=False)
+        _remember(folder, after)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            # What was written before it failed is ours at the next attempt.
+            _remember(folder, {**before, **after})
         raise SwarmExporterError(
             f"{path} cannot be written ({cause(error)}); give a folder of your own"
         ) from None
@@ -101,6 +101,12 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, force: bool = False
         kept=tuple(kept),
         removed=tuple(sorted(removed)),
     )
+
+
+def _remember(folder: Path, hashes: _HASHES) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = msgspec.json.format(msgspec.json.encode(hashes))
+    write_private(folder / MANIFEST, manifest, 0o644, durable=False)
 
 
 def _root() -> Path:

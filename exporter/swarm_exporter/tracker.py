@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from swarm_exporter import conditions
+from swarm_exporter.addresses import redact_url
 from swarm_exporter.clock import Clock
 from swarm_exporter.config import Config
 from swarm_exporter.config.sources import blind_spots
@@ -65,6 +66,8 @@ class Memory(msgspec.Struct):
     newest_stages: dict[str, Stage] = {}
     #: Accounts of sums that others keep, by source and node.
     totals: dict[str, dict[str, TotalAccount]] = {}
+    #: The source that gave each node its reward last: another one begins a count of its own.
+    reward_sources: dict[str, str] = {}
 
 
 class _Health(msgspec.Struct):
@@ -271,6 +274,9 @@ class Tracker:
             if self._config.keeps_sums(node.name):
                 learned |= self._observe_sum(target, node, _sum_of(standing), now)
                 continue
+            if self._config.reward_source(node.name) != "leaderboard":
+                continue
+            learned |= self._begin_anew(node.name, "leaderboard")
             account = self._memory.accounts.setdefault(node.name, Account())
             learned |= account.observe(standing, board, now)
         return self._watch(target.key, board, now) or learned
@@ -290,10 +296,13 @@ class Tracker:
         """See whether the swarm goes on where no board tells: return True where it has."""
         if self._config.reads(node.name, "leaderboard"):
             return False
-        self._watching_since = self._watching_since or now
         before = self._rounds.get((target.key, node.name))
         self._rounds[target.key, node.name] = number
-        if before is None or number <= before:
+        if before is None:
+            # Nobody knows what this swarm did while nobody watched it.
+            self._watching_since = now
+            return False
+        if number <= before:
             return False
         self._memory.swarm_last_increase = now
         return True
@@ -303,9 +312,36 @@ class Tracker:
     ) -> bool:
         if total is None:
             return False
+        learned = self._begin_anew(node.name, target.source)
         accounts = self._memory.totals.setdefault(target.source, {})
         account = accounts.setdefault(node.name, TotalAccount())
-        return account.observe(total, self._resolved_identity(node).peer_id, now)
+        keeper = self._keeper(target.source, node, total)
+        total = msgspec.structs.replace(total, keeper=keeper)
+        return account.observe(total, self._resolved_identity(node).peer_id, now) or learned
+
+    def _begin_anew(self, node: str, source: str) -> bool:
+        """Drop what a source has counted of a node before another one gave it its reward.
+
+        Its counter would jump to the old count, as if all of that had been earned now.
+        """
+        before = self._memory.reward_sources.get(node)
+        self._memory.reward_sources[node] = source
+        if before == source:
+            return False
+        if before is not None:
+            self._memory.accounts.pop(node, None)
+            for accounts in self._memory.totals.values():
+                accounts.pop(node, None)
+        return True
+
+    def _keeper(self, source: str, node: Node, total: RewardTotal) -> str:
+        """Return who keeps a sum, and which of his figures it is: the next may be another's."""
+        hosted, board = self._config.hosted, self._config.leaderboard
+        if source == "hosted" and hosted is not None:
+            return f"{redact_url(hosted.url)}{hosted.path} {hosted.mapping.reward}"
+        if source == "leaderboard" and board is not None:
+            return f"{redact_url(node.api)}{board.path} {board.mapping.reward}"
+        return total.keeper
 
     def _watch(self, address: str, board: Board, now: float) -> bool:
         """See whether anybody has earned since the board before, or since before a restart.

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from swarm_exporter.errors import FlagError
+
 EPILOG = """\b
 Examples:
   swarm-exporter assets ~/swarm-monitoring
@@ -28,7 +30,10 @@ def command(folder: Path, lang: str, force: bool, as_json: bool) -> None:
     """
     from swarm_exporter.assets import asset_files, write_files
 
-    folder = folder.expanduser()
+    try:
+        folder = folder.expanduser()
+    except RuntimeError:
+        raise FlagError(f"DIR: {folder} names a person who is not here") from None
     done = write_files(folder, asset_files(lang), force=force)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(done)))

@@ -64,7 +64,7 @@ def _shown(config: Config) -> dict[str, Any]:
     for node in shown["nodes"]:
         node["api"] = redact_url(node["api"])
     if shown["hosted"] is not None:
-        shown["hosted"]["url"] = redact_url(shown["hosted"]["url"])
+        shown["hosted"]["url"] = origin_of(shown["hosted"]["url"])
     for coordinator in shown["chain"]["nodes"].values():
         if coordinator is not None:
             # Its path may be the key.
