@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support import COMMAND, eventually, free_port, reachable
+from support import COMMAND, eventually, free_port, reachable, running
 
 pytestmark = pytest.mark.real
 
@@ -80,7 +80,7 @@ def test_one_command_gives_graphs_rules_and_messages(stack, tmp_path):
         if state["pid"]:
             assert listening(state["pid"]) == [f"127.0.0.1:{ports[state['name']]}"]
     # A bare `up` knows what was asked for last, and changes nothing.
-    again = stack("up", "--without", "grafana")
+    again = stack("up")
     assert again.returncode == 0, again.stderr
     assert [s["pid"] for s in json.loads(stack("status", "--json").stdout)] == [
         s["pid"] for s in states
@@ -90,6 +90,44 @@ def test_one_command_gives_graphs_rules_and_messages(stack, tmp_path):
     )
     assert stack("status").returncode == 1
     assert any((tmp_path / "state" / "stack" / "data" / "prometheus").iterdir())
+
+
+def test_in_front_it_ends_with_its_signal_and_leaves_nothing(tmp_path, real_binary):
+    real_binary("prometheus")
+    ports = [free_port() for _ in range(2)]
+    command = [*COMMAND, "stack", "up", "--foreground", "--state-dir", str(tmp_path / "state")]
+    command += ["--listen", f"127.0.0.1:{ports[0]}", "--port", f"prometheus={ports[1]}"]
+    command += ["--without", "grafana", "--without", "alertmanager"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tmp_path)
+    try:
+        eventually(lambda: reachable(f"http://127.0.0.1:{ports[1]}/-/ready"), "Prometheus")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert not any(reachable(f"http://127.0.0.1:{port}/-/ready") for port in ports)
+
+
+def test_an_exporter_that_runs_already_is_scraped_and_left_alone(stack, tmp_path):
+    port, prometheus = free_port(), free_port()
+    own = [*COMMAND, "serve", "--listen", f"127.0.0.1:{port}", "--collectors", "none"]
+    asked = ("--listen", f"127.0.0.1:{port}", "--port", f"prometheus={prometheus}")
+    left_out = ("--without", "grafana", "--without", "alertmanager")
+    with running([*own, "--state-dir", str(tmp_path / "own")], tmp_path / "log") as process:
+        eventually(lambda: reachable(f"http://127.0.0.1:{port}/-/ready"), "an exporter")
+        started = stack("up", *asked, *left_out)
+        assert started.returncode == 0, started.stderr
+        states = {s["name"]: s["state"] for s in json.loads(stack("status", "--json").stdout)}
+        assert states["exporter"] == "elsewhere"
+        assert states["alertmanager"] == "left out"
+        assert stack("status").returncode == 0
+        stack("down")
+        assert process.poll() is None
+    # It is gone: the next time the stack runs its own, with the options of the first.
+    again = stack("up")
+    assert again.returncode == 0, again.stderr
+    states = {s["name"]: s["state"] for s in json.loads(stack("status", "--json").stdout)}
+    assert (states["exporter"], states["alertmanager"]) == ("ready", "left out")
+    assert reachable(f"http://127.0.0.1:{port}/-/ready")
 
 
 def test_a_held_port_and_a_wrong_flag_are_one_sentence(stack):

@@ -24,7 +24,7 @@ ALERTS = {
 
 def amtool(real_binary, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [real_binary("amtool"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def with_receiver(name: str, tmp_path: Path) -> Path:

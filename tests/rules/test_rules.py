@@ -45,7 +45,7 @@ RECORDS = {rule["record"] for rule in rules() if "record" in rule}
 
 def promtool(real_binary, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [real_binary("promtool"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_promtool_accepts_the_rules(real_binary):

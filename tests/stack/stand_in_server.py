@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,5 +28,7 @@ if "--version" in sys.argv:
 if "--fail" in sys.argv:
     sys.stdout.write("cannot bind: no luck today" + "\n")
     sys.exit(1)
+if "--ignore-term" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 port = next(int(a.rpartition(":")[2]) for a in sys.argv if "listen-address=127" in a)
 HTTPServer(("127.0.0.1", port), Handler).serve_forever()

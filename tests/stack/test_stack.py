@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def bin_folder(tmp_path) -> Path:
     folder.mkdir()
     for name in ("one", "two"):
         program = folder / name
-        program.write_text(f"#!/bin/sh\nexec {sys.executable} {STAND_IN} $@\n")
+        program.write_text(f"#!{sys.executable}\n{STAND_IN.read_text()}")
         program.chmod(0o755)
     return folder
 
@@ -144,9 +145,12 @@ def test_a_file_that_a_person_has_changed_is_kept_and_named(stack):
 
 def test_a_port_that_somebody_holds_is_named_with_its_holder_and_the_fix(stack):
     up(stack)
-    held = settings(stack).ports["one"]
-    with pytest.raises(SwarmExporterError, match=rf"port {held} of two is held by process \d+"):
-        up(stack, two=held)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        held = other.getsockname()[1]
+        with pytest.raises(SwarmExporterError, match=rf"port {held} of two is held by process \d+"):
+            up(stack, two=held)
     assert states(stack)["two"] == "ready"
 
 
@@ -217,3 +221,102 @@ def test_the_version_is_what_the_program_says(bin_folder):
     assert version(bin_folder / "one") == "1.2.3+test"
     assert version(Path("/bin/true")) == ""
     assert version(bin_folder / "none") == ""
+
+
+def test_what_a_killed_supervisord_has_left_is_ended_and_can_be_started_again(stack):
+    up(stack)
+    pids = [told(stack, name)["pid"] for name in ("one", "two")]
+    supervisord = psutil.Process(int(stack.files.pid.read_text()))
+    supervisord.kill()
+    eventually(lambda: not stack.running(), "end of the supervisor")
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    assert stack.leftovers()
+    up(stack)
+    assert not any(is_alive(pid) for pid in pids)
+    assert states(stack)["one"] == states(stack)["two"] == "ready"
+    psutil.Process(int(stack.files.pid.read_text())).kill()
+    eventually(lambda: not stack.running(), "end of the supervisor")
+    assert sorted(stack.down()) == ["one", "two"]
+    assert not stack.leftovers()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_server_that_will_not_end_is_ended_by_force(tmp_path, bin_folder, monkeypatch):
+    """It takes longer than an answer of the supervisor may."""
+    monkeypatch.setattr("swarm_exporter.launcher.supervisord._ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("swarm_exporter.stack.stack._STOP_SECONDS", 3)
+    stack = Stack(
+        tmp_path / "state", path=str(bin_folder), servers=(StandIn("one", "--ignore-term"),)
+    )
+    try:
+        up(stack)
+        before = told(stack, "one")["pid"]
+        stack._servers[0].content = b"second\n"
+        up(stack)
+        assert told(stack, "one")["pid"] != before
+    finally:
+        stack.down()
+
+
+def test_two_servers_at_one_port_are_refused_before_anything_starts(stack):
+    port = settings(stack).ports["one"]
+    with pytest.raises(SwarmExporterError, match=f"port {port} is given to one and two"):
+        up(stack, two=port)
+    assert not stack.running()
+
+
+@pytest.mark.parametrize("name", ["a #1", "a ;b", 'x"q', "two\nlines"])
+def test_a_folder_that_the_supervisor_cannot_take_is_one_sentence(tmp_path, bin_folder, name):
+    stack = Stack(tmp_path / name, path=str(bin_folder), servers=(StandIn("one"),))
+    with pytest.raises(SwarmExporterError, match="rename the folder, or give another --state-dir"):
+        up(stack)
+
+
+@pytest.mark.parametrize("name", ["with spaces", "100%", "a'b", "a,b", "%(here)s", "$HOME", "é中"])
+def test_every_other_folder_will_do(tmp_path, bin_folder, name):
+    stack = Stack(tmp_path / name, path=str(bin_folder), servers=(StandIn("one"),))
+    try:
+        up(stack)
+        assert told(stack, "one")["environ"]["SWARM_TOLD"] == f"100% of {tmp_path / name}/stack"
+    finally:
+        stack.down()
+
+
+def test_a_changed_exporter_is_started_anew_although_its_command_is_the_same(tmp_path, bin_folder):
+    port = free_port()
+    stack = Stack(tmp_path / "state", path=str(bin_folder), servers=(StandIn("one"),))
+    (file := tmp_path / "swarm.yml").write_text("instances: 1\n")
+    options = ("--config", "swarm.yml", "--listen", f"127.0.0.1:{port}", "--collectors", "none")
+
+    def nodes(stamp: str) -> int:
+        exporter = Exporter(
+            url=f"http://127.0.0.1:{port}",
+            options=(*options, "--state-dir", str(tmp_path / "state")),
+            cwd=str(tmp_path),
+            stamp=stamp,
+        )
+        stack.up(settings(stack), exporter, stack.found(["one"]))
+        return len(httpx.get(f"{exporter.url}/api/status").json()["nodes"])
+
+    try:
+        assert nodes("first") == 1
+        file.write_text("instances: 3\n")
+        assert nodes("second") == 3
+    finally:
+        stack.down()
+
+
+def test_what_was_left_out_is_no_fault(stack):
+    found = stack.found(["one"])
+    chosen = msgspec.structs.replace(settings(stack), servers=("one",), without=("two",))
+    stack.up(chosen, ELSEWHERE, found)
+    assert states(stack) == {"exporter": "stopped", "one": "ready", "two": "left out"}
+    last = stack.last()
+    assert last is not None
+    assert last.settings.without == ("two",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 from pathlib import Path
 
 import click
@@ -107,6 +108,8 @@ async def _run(
 ) -> None:
     """Run all of it until SIGINT or SIGTERM; with the stack where its boards have a language."""
     await swarm.start()
+    stopped = threading.Event()
+    beginning: list[asyncio.Task[None]] = []
     running = asyncio.create_task(swarm.run())
     nodes = DemoNodes(Path(state_dir), swarm.peers, swarm.urls, swarm.control)
     try:
@@ -119,20 +122,27 @@ async def _run(
         )
         service = Service(lambda: config)
         _say(service.url, config)
-        beginning = [asyncio.create_task(asyncio.to_thread(nodes.start, config))]
+        beginning.append(asyncio.create_task(asyncio.to_thread(nodes.start, config)))
         if lang is not None:
             stacked = asyncio.to_thread(
-                start_stack, Path(state_dir), service.url, interval, lang, click.echo
+                start_stack, Path(state_dir), service.url, interval, lang, click.echo, stopped
             )
             beginning.append(asyncio.create_task(stacked))
         await service.run_until_signal()
-        await asyncio.gather(*beginning)
     finally:
-        await asyncio.to_thread(stop_stack, Path(state_dir))
-        # The trainers need the swarm until they end.
-        await asyncio.to_thread(nodes.stop)
-        await swarm.stop()
-        await running
+        stopped.set()
+        # What is about to start is ended once it has.
+        begun = await asyncio.gather(*beginning, return_exceptions=True)
+        try:
+            await asyncio.to_thread(stop_stack, Path(state_dir))
+        finally:
+            # The trainers need the swarm until they end.
+            await asyncio.to_thread(nodes.stop)
+            await swarm.stop()
+            await running
+    for problem in begun:
+        if isinstance(problem, BaseException):
+            raise problem
 
 
 def _say(url: str, config: Config) -> None:

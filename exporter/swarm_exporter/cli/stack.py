@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from swarm_exporter import __version__
 from swarm_exporter.cli.launcher_options import launcher_options
 from swarm_exporter.cli.options import flags_from, serve_options
 from swarm_exporter.config import Config, Flags, load_config
-from swarm_exporter.errors import FlagError
+from swarm_exporter.errors import FlagError, SwarmExporterError
 
 if TYPE_CHECKING:
     from swarm_exporter.stack.server import Settings
@@ -33,6 +38,7 @@ Examples:
 _RETENTION = re.compile(r"[1-9]\d{0,4}(h|d|w|y)")
 _STYLES = {"ready": "green", "elsewhere": "green", "starting": "cyan", "failed": "red"}
 _MIB = 2**20
+_LOOK_SECONDS = 2.0
 
 
 @click.group(epilog=EPILOG)
@@ -57,7 +63,10 @@ Examples:
 @click.option(
     "--port", "ports", metavar="NAME=PORT", multiple=True, help="A port, as prometheus=9190."
 )
-@click.option("--without", metavar="NAME", multiple=True, help="Leave alertmanager or grafana out.")
+@click.option(
+    "--without", metavar="NAME", multiple=True, help="Leave alertmanager or grafana out, for good."
+)
+@click.option("--with", "taken_back", metavar="NAME", multiple=True, help="Take it back in.")
 @click.option("--retention", metavar="TIME", help="How long Prometheus keeps everything (90d).")
 @click.option("--lang", type=click.Choice(("en", "zh")), help="Language of the boards.")
 @click.option("--foreground", is_flag=True, help="Stay here; Ctrl-C or SIGTERM stops everything.")
@@ -67,6 +76,7 @@ def up(
     /,
     ports: tuple[str, ...],
     without: tuple[str, ...],
+    taken_back: tuple[str, ...],
     retention: str | None,
     lang: str | None,
     foreground: bool,
@@ -78,39 +88,87 @@ def up(
     last time; one that runs already is left alone and scraped. Run it again after an upgrade or a
     change: only what has changed is restarted.
     """
-    from swarm_exporter.launcher.control import exporter_url
-    from swarm_exporter.stack.stack import EXPORTER, SERVERS, Exporter, Stack, answering_exporter
+    from swarm_exporter.stack.stack import SERVERS, Stack
 
     given = _as_flags(ctx, {**options, "state_dir": None})
     config = load_config(flags_from(options), os.environ, Path.cwd())
     stack = Stack(config.state_dir)
     last = stack.last()
     names = [server.name for server in SERVERS]
-    for name in without:
-        _known(name, names, "--without")
-    wanted = [name for name in names if name not in without]
-    programs = stack.found(wanted)
-    state_dir = ("--state-dir", str(config.state_dir.absolute()))
-    exporter = Exporter(url=exporter_url(config), options=(*given, *state_dir), cwd=str(Path.cwd()))
-    if not given and last is not None and last.exporter.options is not None:
-        exporter = last.exporter
-    elif EXPORTER not in stack.running() and answering_exporter(exporter.url):
-        exporter = Exporter(url=exporter.url)
+    for name, flag in (*((n, "--without") for n in without), *((n, "--with") for n in taken_back)):
+        _known(name, names, flag)
+    before = last.settings.without if last is not None else ()
+    left_out = tuple(n for n in names if n in without or (n in before and n not in taken_back))
+    programs = stack.found([name for name in names if name not in left_out])
+    exporter = _exporter(stack, last, given, config)
     settings = _settings(last, exporter, config, tuple(programs), ports, retention, lang)
-    written = stack.up(settings, exporter, programs, _say_ready)
-    for name in written.kept:
-        click.secho(f"kept: {stack.files.root / name} is as you changed it", fg="yellow")
+    settings = msgspec.structs.replace(settings, without=left_out)
+    stopped = _stop_signals() if foreground else None
+    try:
+        stack.up(
+            settings,
+            exporter,
+            programs,
+            _say_ready,
+            kept=lambda name: click.secho(
+                f"kept: {stack.files.root / name} is as you changed it", fg="yellow"
+            ),
+            stopped=stopped,
+        )
+        _say_rest(stack, programs, foreground=foreground)
+        if stopped is not None:
+            _stay(stack, stopped)
+    finally:
+        if foreground:
+            stack.down()
+
+
+def _say_rest(stack: Stack, programs: Mapping[str, Path], *, foreground: bool) -> None:
+    from swarm_exporter.stack.grafana import PASSWORD
+
     for problem in stack.missing(programs):
         click.secho(problem, fg="yellow")
     if "grafana" in programs:
-        from swarm_exporter.stack.grafana import PASSWORD
-
         click.echo(f"Grafana's admin password is in {stack.files.root / PASSWORD}")
     click.echo(f"Configuration, data and logs: {stack.files.root}")
     if foreground:
-        _stay(stack)
+        click.echo("Ctrl-C stops all of it.")
     else:
         click.echo("Stop it with: swarm-exporter stack down")
+
+
+def _exporter(stack: Stack, last: Up | None, given: tuple[str, ...], config: Config) -> Exporter:
+    """Return the exporter to run: with the options given, else with those of the last time.
+
+    One that runs already, and is not the stack's, is left alone and scraped.
+    """
+    from swarm_exporter.launcher.control import exporter_url
+    from swarm_exporter.stack.stack import EXPORTER, Exporter, answering_exporter
+
+    state_dir = ("--state-dir", str(config.state_dir.absolute()))
+    own = Exporter(url=exporter_url(config), options=(*given, *state_dir), cwd=str(Path.cwd()))
+    if not given and last is not None:
+        before = last.exporter
+        options = before.options if before.options is not None else before.options_before
+        if options is not None:
+            own = msgspec.structs.replace(before, options=options, options_before=None)
+    running = stack.running().get(EXPORTER)
+    if running is None and not stack.leftovers() and answering_exporter(own.url):
+        return msgspec.structs.replace(own, options=None, options_before=own.options)
+    return msgspec.structs.replace(own, stamp=_stamp(own))
+
+
+def _stamp(exporter: Exporter) -> str:
+    """Return what tells a changed exporter: its version, and its configuration file."""
+    import hashlib
+
+    options = exporter.options or ()
+    named = [b for a, b in itertools.pairwise(options) if a == "--config"]
+    named = named or [os.environ.get("SWARM_CONFIG", "")]
+    content = b""
+    with contextlib.suppress(OSError):
+        content = (Path(exporter.cwd) / named[-1]).read_bytes() if named[-1] else b""
+    return hashlib.sha256(f"{__version__}\0".encode() + content).hexdigest()
 
 
 @command.command()
@@ -138,7 +196,8 @@ def status(config: str | None, state_dir: str | None, as_json: bool) -> None:
         _print(states)
         click.echo(f"Configuration, data and logs: {stack.files.root}")
     was_started = stack.last() is not None
-    down_ = [s for s in states if s.state not in ("ready", "elsewhere", "missing")]
+    fine = ("ready", "elsewhere", "missing", "left out")
+    down_ = [s for s in states if s.state not in fine]
     sys.exit(1 if was_started and down_ else 0)
 
 
@@ -179,7 +238,7 @@ def _settings(
         exporter_url=exporter.url,
         # As often as the exporter looks, which may be as it was told the last time.
         interval=last.settings.interval
-        if last is not None and exporter is last.exporter
+        if last is not None and exporter.options == last.exporter.options is not None
         else config.interval,
         retention=retention or (before.retention if before is not None else "90d"),
         lang=lang or (before.lang if before is not None else "en"),
@@ -210,15 +269,19 @@ def _say_ready(name: str, url: str) -> None:
     click.echo(f"{click.style('ready', fg='green')}  {name:<13} {url}")
 
 
-def _stay(stack: Stack) -> None:
-    """Wait for SIGINT or SIGTERM, then stop all of it."""
-    import signal
+def _stop_signals() -> threading.Event:
+    """Return what SIGINT, SIGTERM and SIGHUP set from now on, also while something starts."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
 
-    click.echo("Ctrl-C stops all of it.")
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    signal.sigwait(signals)
-    stack.down()
+
+def _stay(stack: Stack, stopped: threading.Event) -> None:
+    """Wait to be stopped. Raises SwarmExporterError where what it watches has ended."""
+    while not stopped.wait(_LOOK_SECONDS):
+        if not stack.running():
+            raise SwarmExporterError(f"the stack has ended; see {stack.files.supervisor_log}")
 
 
 def _print(states: Sequence[ServerState]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +17,16 @@ _SHORTEST_INTERVAL_SECONDS = 1.0
 
 
 def start_stack(
-    state_dir: Path, exporter_url: str, interval: float, lang: str, say: Callable[[str], None]
+    state_dir: Path,
+    exporter_url: str,
+    interval: float,
+    lang: str,
+    say: Callable[[str], None],
+    stopped: threading.Event,
 ) -> None:
     """Start what is installed on the exporter at `exporter_url`; say where, or what is missing.
 
-    The demo goes on without it, whatever happens.
+    The demo goes on without it, whatever happens. Once `stopped` is set it waits for nothing.
     """
     stack = Stack(state_dir)
     names = [server.name for server in SERVERS]
@@ -39,6 +45,7 @@ def start_stack(
             Exporter(url=exporter_url),
             programs,
             lambda name, url: say(f"{name.capitalize():<14} {url}") if name in names else None,
+            stopped=stopped,
         )
     except SwarmExporterError as error:
         say(f"No graphs: {error}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -24,8 +25,12 @@ from swarm_exporter.launcher.files import SupervisorFiles
 from swarm_exporter.launcher.marker import MARKER
 from swarm_exporter.launcher.private_files import write_private
 
+#: What ends a value, an environment's entry or a file's name that is no text.
+_UNWRITABLE = re.compile(r"[\"\r\n]|\s[;#]|[\ud800-\udfff]")
 _ANSWER_SECONDS = 20.0
 _START_SECONDS = 30.0
+#: It waits for its programs, which may take as long as they were granted.
+_STOP_SECONDS = 90.0
 
 
 class Supervisor:
@@ -113,7 +118,7 @@ class Supervisor:
         pid = int(self.call("getPID"))
         with contextlib.suppress(OSError, xmlrpc.client.Error):
             self.call("shutdown")
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _STOP_SECONDS
         while _is_alive(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._files.socket.parent != self._files.root:
@@ -175,7 +180,15 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 
 def escape(text: str) -> str:
-    """Return `text` as a value of supervisord's configuration, which expands %(names)s."""
+    """Return `text` as a value of supervisord's configuration, which expands %(names)s.
+
+    Raises SwarmExporterError for what no quoting brings through: comments begin in quotes too.
+    """
+    if _UNWRITABLE.search(text):
+        raise SwarmExporterError(
+            f"{text!a} has a character that the supervisor's configuration cannot hold (a quote, a "
+            "line break, # or ; after a space); rename the folder, or give another --state-dir"
+        )
     return text.replace("%", "%%")
 
 

@@ -97,8 +97,10 @@ class Grafana(Server):
         )
 
     def environ(self, settings: Settings, root: Path) -> Mapping[str, str]:
-        """Name what the provisioning asks for."""
+        """Name what the provisioning asks for; the address holds whatever a person's file says."""
         return {
+            "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+            "GF_SERVER_HTTP_PORT": str(settings.ports[self.name]),
             "SWARM_BOARDS": f"{root}/grafana/dashboards",
             "SWARM_PROMETHEUS": settings.url("prometheus"),
         }

@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ports: Mapping[str, int]
     #: The servers that are to run.
     servers: tuple[str, ...]
+    #: The servers that a person has left out; they stay so.
+    without: tuple[str, ...] = ()
     #: Where the exporter answers.
     exporter_url: str
     #: How often Prometheus scrapes and evaluates, seconds.

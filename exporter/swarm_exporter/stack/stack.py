@@ -6,9 +6,10 @@ import contextlib
 import os
 import shlex
 import sys
+import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ class Exporter(msgspec.Struct, frozen=True, kw_only=True):
     #: The options of `serve`; None where it is not the stack's to start.
     options: tuple[str, ...] | None = None
     cwd: str = "."
+    #: Its version and its configuration file's content, as a hash.
+    stamp: str = ""
+    #: The options of its own exporter, where one that runs elsewhere is scraped instead.
+    options_before: tuple[str, ...] | None = None
 
 
 class Up(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +62,8 @@ class Up(msgspec.Struct, frozen=True, kw_only=True):
     exporter: Exporter
     #: The servers that were found, with their programs.
     programs: dict[str, str]
+    #: What each program is, beyond its command: another one is started anew.
+    stamps: dict[str, str] = {}
 
 
 class ServerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +71,7 @@ class ServerState(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     about: str
-    #: ready, starting, stopped, failed, missing, or elsewhere where it is not the stack's.
+    #: ready, starting, stopped, failed, missing, left out, or elsewhere: it is not the stack's.
     state: str
     url: str = ""
     version: str = ""
@@ -126,28 +133,38 @@ class Stack:
         exporter: Exporter,
         programs: Mapping[str, Path],
         say: Callable[[str, str], None] = lambda *_: None,
+        *,
+        kept: Callable[[str], None] = lambda _: None,
+        stopped: threading.Event | None = None,
     ) -> Written:
         """Start what is not running, restart what has changed, and wait until each answers.
 
-        `say` is called with the name and address of each that is ready. Raises SwarmExporterError
-        where a port is somebody else's or a server does not start.
+        `say` is called with the name and address of each that is ready, `kept` with each file
+        that a person has changed. Once `stopped` is set nothing is waited for any more. Raises
+        SwarmExporterError where a port is somebody else's or a server does not start.
         """
         servers = [server for server in self._servers if server.name in programs]
+        _refuse_equal_ports(settings, exporter, servers)
         with exclusive(self.files):
             running = self.running()
+            if not running:
+                self._end_leftovers()
             self._refuse_held_ports(settings, exporter, servers, running)
             written, changed = self._write(settings, exporter, servers, programs)
+            for name in written.kept:
+                kept(name)
             if running:
                 self._take_over(changed)
             else:
                 self._supervisor.start()
-            if exporter.options is not None:
-                self._await_ready(EXPORTER, f"{exporter.url}/-/healthy")
-            say(EXPORTER, exporter.url)
-            for server in servers:
-                url = settings.url(server.name)
-                self._await_ready(server.name, url + server.ready_path)
-                say(server.name, url)
+        # Without the lock: `stack down` from another terminal need not wait.
+        if exporter.options is not None:
+            self._await_ready(EXPORTER, f"{exporter.url}/-/healthy", stopped)
+        say(EXPORTER, exporter.url)
+        for server in servers:
+            url = settings.url(server.name)
+            self._await_ready(server.name, url + server.ready_path, stopped)
+            say(server.name, url)
         return written
 
     def down(self) -> list[str]:
@@ -159,14 +176,57 @@ class Stack:
             if running:
                 self._supervisor.shut_down()
                 return [name for name, state in running.items() if state in _RUNS]
-            deaf = self._supervisor.deaf_process()
-            if deaf is None:
-                return []
-            children = deaf.children(recursive=True)
+            return self._end_leftovers()
+
+    def _end_leftovers(self) -> list[str]:
+        """End a supervisord that does not answer, and servers whose supervisord is gone.
+
+        Nobody restarts or stops these any more, and they hold their ports. Return their names.
+        """
+        found: dict[psutil.Process, str] = {}
+        deaf = self._supervisor.deaf_process()
+        if deaf is not None:
+            found[deaf] = "supervisord"
+            found |= dict.fromkeys(deaf.children(recursive=True), "")
+        for process, name in self._orphans():
+            found.setdefault(process, name)
+        # Parents first: a supervisord would start its programs again.
+        for process in found:
             with contextlib.suppress(psutil.Error):
-                deaf.kill()
-            _end(children)
-            return ["supervisord"]
+                process.kill() if found[process] == "supervisord" else process.terminate()
+        _, alive = psutil.wait_procs(list(found), timeout=_STOP_SECONDS)
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        return [name for name in found.values() if name]
+
+    def leftovers(self) -> bool:
+        """Tell whether servers of ours run that no supervisord keeps any more."""
+        return any(True for _ in self._orphans())
+
+    def _orphans(self) -> Iterator[tuple[psutil.Process, str]]:
+        """Yield this person's processes that run a command of ours in our folder, unsupervised."""
+        up = self.last()
+        if up is None:
+            return
+        folders = {os.path.realpath(self.files.root / folder) for folder in (".", "prometheus")}
+        programs = {os.path.realpath(program): name for name, program in up.programs.items()}
+        serve = ["-m", "swarm_exporter", "serve", *(up.exporter.options or ())]
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.uids().real != os.getuid() or _is_supervised(process):
+                    continue
+                words = process.cmdline()
+                if up.exporter.options is not None and words[1:] == serve:
+                    yield process, EXPORTER
+                elif process.cwd() in folders:
+                    name = programs.get(os.path.realpath(process.exe()))
+                    name = name or next(
+                        (n for p, n in programs.items() if p in map(os.path.realpath, words[:3])),
+                        "",
+                    )
+                    if name:
+                        yield process, name
 
     def state(self) -> list[ServerState]:
         """Return how each server does."""
@@ -189,23 +249,28 @@ class Stack:
             program = up.programs.get(server.name) if up is not None else None
             if up is None or program is None:
                 at = server.find(self._path)
+                state, action = "stopped", "swarm-exporter stack up"
+                if at is None:
+                    state, action = "missing", install(server)
+                elif up is not None:
+                    state, action = "left out", f"swarm-exporter stack up --with {server.name}"
                 found.append(
                     ServerState(
                         name=server.name,
                         about=server.about,
-                        state="missing" if at is None else "stopped",
+                        state=state,
                         program=str(at or ""),
                         version=version(at) if at is not None else "",
-                        action=install(server) if at is None else "swarm-exporter stack up",
+                        action=action,
                     )
                 )
                 continue
             url = up.settings.url(server.name)
-            state = self._server_state(
+            how = self._server_state(
                 server.name, server.about, url, url + server.ready_path, infos.get(server.name)
             )
             said = version(Path(program))
-            found.append(msgspec.structs.replace(state, program=program, version=said))
+            found.append(msgspec.structs.replace(how, program=program, version=said))
         return found
 
     def _server_state(
@@ -275,7 +340,8 @@ class Stack:
                     "may have started its own), or give another with "
                     f"--port {server.name}={port + 1}"
                 )
-        if exporter.options is not None and EXPORTER not in running:
+        ours = before is not None and before.exporter.url == exporter.url
+        if exporter.options is not None and not (ours and running.get(EXPORTER) in _RUNS):
             port = int(exporter.url.rpartition(":")[2])
             if is_taken(port):
                 raise SwarmExporterError(
@@ -293,6 +359,9 @@ class Stack:
         """Write every file; return what became of them, and whose have changed."""
         root = self.files.root.absolute()
         sections, by_server = [], {}
+        before = self.last()
+        stamps = {name: version(program) for name, program in programs.items()}
+        stamps[EXPORTER] = exporter.stamp
         if exporter.options is not None:
             command = [sys.executable, "-m", "swarm_exporter", "serve", *exporter.options]
             sections.append(self._section(EXPORTER, command, exporter.cwd, {}))
@@ -310,6 +379,7 @@ class Stack:
                 settings=settings,
                 exporter=exporter,
                 programs={name: str(program) for name, program in programs.items()},
+                stamps=stamps,
             )
             write_private(self.files.settings, msgspec.json.encode(up))
         except OSError as error:
@@ -322,6 +392,9 @@ class Stack:
         changed = [name for name, own in by_server.items() if touched & own.keys()]
         if any(path.startswith("prometheus/rules/") for path in written.removed):
             changed.append("prometheus")
+        if before is not None:
+            # An upgrade, or a change of the exporter's file, has left the commands as they were.
+            changed += [n for n, stamp in stamps.items() if before.stamps.get(n, stamp) != stamp]
         return written, changed
 
     def _section(
@@ -347,12 +420,19 @@ stdout_logfile_backups=1
 """
 
     def _take_over(self, changed: Sequence[str]) -> None:
-        """Make a running supervisord run what is written now."""
+        """Make a running supervisord run what is written now. Raises SwarmExporterError."""
+        try:
+            self._take_over_programs(changed)
+        except (OSError, xmlrpc.client.Error) as error:
+            raise SwarmExporterError(
+                f"the supervisor refuses ({error}); run `swarm-exporter stack down`, then up again"
+            ) from None
+
+    def _take_over_programs(self, changed: Sequence[str]) -> None:
         call = self._supervisor.call
         ((added, altered, removed),) = call("reloadConfig")
         for name in (*removed, *altered):
-            with contextlib.suppress(xmlrpc.client.Fault):
-                call("stopProcessGroup", name)
+            self._stop(name)
             call("removeProcessGroup", name)
         for name in (*added, *altered):
             call("addProcessGroup", name)
@@ -360,14 +440,22 @@ stdout_logfile_backups=1
             if name in (*added, *altered):
                 continue
             if name in changed and state in _RUNS:
-                call("stopProcess", name)
+                self._stop(name)
                 state = "STOPPED"
             if state not in _RUNS:
                 call("startProcess", name, False)
 
-    def _await_ready(self, name: str, url: str) -> None:
+    def _stop(self, name: str) -> None:
+        """Stop a program, and wait for as long as it may take; the call itself does not wait."""
+        with contextlib.suppress(xmlrpc.client.Fault):
+            self._supervisor.call("stopProcess", name, False)
+        deadline = time.monotonic() + _STOP_SECONDS + 10
+        while self.running().get(name) in (*_RUNS, "STOPPING") and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+
+    def _await_ready(self, name: str, url: str, stopped: threading.Event | None) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while True:
+        while stopped is None or not stopped.is_set():
             state = self.running().get(name, "STOPPED")
             # A port that was free a moment ago may answer for somebody else.
             if state in ("RUNNING", "STARTING") and _answers(url):
@@ -415,11 +503,19 @@ def _memory(pid: int) -> int | None:
     return None
 
 
-def _end(processes: Sequence[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=_STOP_SECONDS)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+def _is_supervised(process: psutil.Process) -> bool:
+    """Tell whether a supervisord keeps a process; one whose supervisord was killed has another."""
+    parent = process.parent()
+    return parent is not None and "supervisor.supervisord" in parent.cmdline()
+
+
+def _refuse_equal_ports(settings: Settings, exporter: Exporter, servers: Sequence[Server]) -> None:
+    taken = {int(exporter.url.rpartition(":")[2]): EXPORTER}
+    for server in servers:
+        port = settings.ports[server.name]
+        if port in taken:
+            raise SwarmExporterError(
+                f"port {port} is given to {taken[port]} and {server.name}; give another with "
+                f"--port {server.name}={port + 1}"
+            )
+        taken[port] = server.name
