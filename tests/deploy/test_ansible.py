@@ -22,7 +22,7 @@ from swarm_exporter.sd.hosts import read_hosts
 
 ANSIBLE = ROOT / "deploy" / "ansible"
 STANDINS = Path(__file__).with_name("standins")
-_RECAP = re.compile(r"changed=(\d+) +unreachable=0 +failed=0")
+_RECAP = re.compile(r"^(\w+) +: .*?changed=(\d+) +unreachable=0 +failed=0", re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -48,21 +48,37 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass(frozen=True)
-class Host:
-    """A machine to be set up: a home, and the stand-ins' memory."""
+class Site:
+    """A home on this machine, the stand-ins' memory, and what the host `here` has set."""
 
     home: Path
     memory: Path
     ansible: Path
     variables: dict[str, object]
 
-    def play(self, *arguments: str, check: bool = True, **more: object) -> str:
-        """Run the playbook; return what it said."""
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.variables['swarm_exporter_port']}"
+
+    @property
+    def mac(self) -> dict[str, object]:
+        """What a second host has set: launchd, and the same program with folders of its own."""
+        return {
+            **self.variables,
+            "swarm_exporter_service_manager": "launchd",
+            "swarm_exporter_launch": True,
+            "swarm_exporter_wait": 0,
+            "swarm_exporter_config_dir": str(self.home / "mac" / "<config> & more"),
+            "swarm_exporter_state_dir": str(self.home / "mac" / "state"),
+            "swarm_exporter_service_dir": str(self.home / "Library/LaunchAgents"),
+        }
+
+    def play(self, *arguments: str, check: bool = True, **hosts: dict[str, object]) -> str:
+        """Run the playbook for hosts with their variables; return what it said."""
         inventory = self.home.parent / "inventory.yml"
-        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        inventory.write_text(
-            yaml.safe_dump({"swarm": {"hosts": {"here": {**host, **self.variables, **more}}}})
-        )
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        each = {name: {**local, **variables} for name, variables in hosts.items()}
+        inventory.write_text(yaml.safe_dump({"swarm": {"hosts": each}}))
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("SWARM_", "ANSIBLE_"))},
             "HOME": str(self.home),
@@ -71,7 +87,6 @@ class Host:
             "STANDIN_UNITS": str(self.home / ".config/systemd/user"),
             "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
             "PIP_CACHE_DIR": str(_pip_cache()),
         }
         done = subprocess.run(
@@ -86,12 +101,9 @@ class Host:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def changed(self, *arguments: str, **more: object) -> int:
-        """Run the playbook; return how many tasks changed something."""
-        said = self.play(*arguments, **more)
-        recap = _RECAP.search(said)
-        assert recap is not None, said
-        return int(recap[1])
+    def changed(self, *arguments: str, **hosts: dict[str, object]) -> dict[str, int]:
+        """Run the playbook; return how many tasks changed something, by host."""
+        return {host: int(n) for host, n in _RECAP.findall(self.play(*arguments, **hosts))}
 
     def calls(self) -> list[str]:
         return (self.memory / "calls.log").read_text().splitlines()
@@ -103,7 +115,7 @@ def _pip_cache() -> Path:
 
 
 @pytest.fixture(scope="module")
-def host(ansible: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def site(ansible: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("ansible")
     (folder / "home").mkdir()
     (folder / "memory").mkdir()
@@ -115,82 +127,91 @@ def host(ansible: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
         "swarm_exporter_listen": "127.0.0.1:{{ swarm_exporter_port }}",
         "swarm_exporter_config": {"nodes": [{"name": "a"}, {"name": "b"}], "collectors": []},
     }
-    yield Host(folder / "home", folder / "memory", ansible, variables)
+    yield Site(folder / "home", folder / "memory", ansible, variables)
     for file in (folder / "memory").glob("*.pid"):
         os.kill(int(file.read_text()), signal.SIGTERM)
 
 
-def test_the_first_run_installs_and_starts_and_the_second_changes_nothing(host):
-    assert host.changed() > 5
-    url = f"http://127.0.0.1:{host.variables['swarm_exporter_port']}"
-    metrics = httpx.get(f"{url}/metrics").text
+def test_the_first_run_installs_and_starts(site):
+    assert site.changed(here=site.variables)["here"] > 5
+    metrics = httpx.get(f"{site.url}/metrics").text
     assert re.findall(r'swarm_node_info\{.*?node="(\w)"', metrics) == ["a", "b"]
-    calls = len(host.calls())
-    assert host.changed() == 0
-    again = host.calls()[calls:]
-    assert not [call for call in again if re.search(r"\b(start|stop|restart|enable)\b", call)]
+    assert sum("start" in call.split() for call in site.calls()) <= 1
 
 
-def test_what_stands_where_is_the_persons_own(host):
-    config = host.home / ".config/swarm-exporter/swarm.yml"
+def test_the_second_run_changes_nothing(site):
+    calls = len(site.calls())
+    assert site.changed(here=site.variables) == {"here": 0}
+    again = [call for call in site.calls()[calls:] if "--user" in call]
+    assert again
+    assert not {"start", "stop", "restart", "enable"} & {w for call in again for w in call.split()}
+
+
+def test_what_stands_where_is_the_persons_own(site):
+    config = site.home / ".config/swarm-exporter/swarm.yml"
     assert config.stat().st_mode & 0o777 == 0o600
-    assert yaml.safe_load(config.read_text()) == host.variables["swarm_exporter_config"]
-    assert (host.home / ".local/state/swarm-exporter").stat().st_mode & 0o777 == 0o700
-    assert "--user enable swarm-exporter" in host.calls()
-    unit = (host.home / ".config/systemd/user/swarm-exporter.service").read_text()
+    assert yaml.safe_load(config.read_text()) == site.variables["swarm_exporter_config"]
+    assert (site.home / ".local/state/swarm-exporter").stat().st_mode & 0o777 == 0o700
+    assert "--user enable swarm-exporter" in site.calls()
+    unit = (site.home / ".config/systemd/user/swarm-exporter.service").read_text()
     assert "WantedBy=default.target" in unit
     assert "User=" not in unit
 
 
-def test_another_configuration_restarts_the_exporter_and_a_wrong_one_changes_nothing(host):
-    calls = len(host.calls())
+def test_another_configuration_restarts_the_exporter_and_nothing_else(site):
+    calls = len(site.calls())
     three = {"nodes": [{"name": n} for n in "abc"], "collectors": []}
+    here = {**site.variables, "swarm_exporter_config": three}
+    # Beside it a Mac has its first run, with the program that is there.
+    changed = site.changed("--tags", "configure,service", here=here, mac=site.mac)
     # The file, and the restart.
-    assert host.changed("--tags", "configure,service", swarm_exporter_config=three) == 2
-    assert sum("restart" in call for call in host.calls()[calls:]) == 1
-    url = f"http://127.0.0.1:{host.variables['swarm_exporter_port']}"
-    assert httpx.get(f"{url}/metrics").text.count("swarm_node_info{") == 3
-    config = host.home / ".config/swarm-exporter/swarm.yml"
-    before = config.read_text()
-    wrong = {"swarm_exporter_config": {"instanzes": 1}}
-    said = host.play("--tags", "configure", check=False, **wrong)
-    assert "did you mean" in said
-    assert config.read_text() == before
-    assert reachable(f"{url}/-/healthy")
+    assert changed["here"] == 2
+    assert changed["mac"] >= 4
+    assert [call for call in site.calls()[calls:] if "restart" in call] == [
+        "--user restart swarm-exporter"
+    ]
+    assert httpx.get(f"{site.url}/metrics").text.count("swarm_node_info{") == 3
 
 
-def test_it_is_removed_when_that_is_asked_for_and_what_was_earned_stays(host):
-    # The runs before had every tag, and have removed nothing.
-    assert host.changed("--tags", "uninstall", swarm_exporter_uninstall=True) == 2
-    assert not reachable(f"http://127.0.0.1:{host.variables['swarm_exporter_port']}/-/healthy")
-    left = {path.relative_to(host.home).as_posix() for path in host.home.rglob("*swarm*")}
-    assert left == {".local/state/swarm-exporter"}
-
-
-def test_on_a_mac_it_is_an_agent_with_the_same_program(host):
-    """launchctl is stood in for, so that the agent is written and loaded, and nothing is run."""
-    mac = {
-        "swarm_exporter_service_manager": "launchd",
-        "swarm_exporter_launch": True,
-        "swarm_exporter_wait": 0,
-        "swarm_exporter_home": str(host.home / "Program <&> Files"),
-    }
-    # The program is not installed a second time for this: what is written does not need it.
-    arguments = ("--tags", "service", "--diff")
-    assert host.changed(*arguments, **mac) > 3
-    assert host.changed(*arguments, **mac) == 0
-    folder = host.home / "Library/LaunchAgents"
+def test_on_a_mac_both_services_are_agents_with_the_same_program(site):
+    """launchctl is stood in for: agents are written and loaded, and nothing of them is run."""
     words = {
         path.stem.rpartition(".")[2]: plistlib.loads(path.read_bytes())["ProgramArguments"]
-        for path in folder.glob("*.plist")
+        for path in (site.home / "Library/LaunchAgents").glob("*.plist")
     }
     assert words.keys() == {"serve", "nodes"}
-    assert words["nodes"][:2] == [f"{mac['swarm_exporter_home']}/venv/bin/swarm-exporter", "launch"]
-    loaded = [call.rpartition(".")[0] for call in host.calls() if call.startswith("bootstrap")]
-    assert len(loaded) == 2
-    removing = {**mac, "swarm_exporter_uninstall": True}
-    assert host.changed("--tags", "uninstall", **removing) == 2
-    assert not list(folder.glob("*.plist"))
+    program = str(site.home / ".local/share/swarm-exporter/venv/bin/swarm-exporter")
+    assert words["serve"][:2] == [program, "serve"]
+    assert words["nodes"][:3] == [program, "launch", "--foreground"]
+    for command in words.values():
+        config = command[command.index("--config") + 1]
+        assert config == f"{site.mac['swarm_exporter_config_dir']}/swarm.yml"
+    loaded = [call.split()[-1] for call in site.calls() if call.startswith("bootstrap")]
+    assert sorted(Path(path).stem.rpartition(".")[2] for path in loaded) == ["nodes", "serve"]
+
+
+def test_a_wrong_configuration_changes_nothing_and_a_second_run_on_a_mac_neither(site):
+    config = site.home / ".config/swarm-exporter/swarm.yml"
+    before = config.read_text()
+    wrong = {**site.variables, "swarm_exporter_config": {"instanzes": 1}}
+    said = site.play("--tags", "configure,service", check=False, here=wrong, mac=site.mac)
+    assert "did you mean" in said
+    assert dict(_RECAP.findall(said)) == {"mac": "0"}
+    assert config.read_text() == before
+    assert reachable(f"{site.url}/-/healthy")
+
+
+def test_it_is_removed_when_that_is_asked_for_and_what_was_earned_stays(site):
+    # The runs before had every tag, and have removed nothing.
+    asked = {"swarm_exporter_uninstall": True}
+    # Two hosts that share one program cannot both remove it.
+    mac = {**site.mac, **asked, "swarm_exporter_home": str(site.home / "mac" / "program")}
+    changed = site.changed("--tags", "uninstall", here={**site.variables, **asked}, mac=mac)
+    assert changed == {"here": 2, "mac": 2}
+    assert not reachable(f"{site.url}/-/healthy")
+    left = {path.relative_to(site.home).as_posix() for path in site.home.rglob("*swarm*")}
+    assert left == {".local/state/swarm-exporter"}
+    assert (site.home / "mac" / "state").is_dir()
 
 
 def test_the_example_of_an_inventory_is_one_for_ansible_and_for_sd(ansible):
