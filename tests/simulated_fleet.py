@@ -37,7 +37,7 @@ from swarm_exporter.web.app import Views, create_app
 from swarm_exporter.web.server import Server, listen
 
 #: How long a stage takes, and how many peers there are beside the fleet's own.
-_STAGE_SECONDS = 20.0
+_STAGE_SECONDS = 5.0
 _OTHER_PEERS = 10
 _MAC_ONLY = (AppleGpus, MpsMemory, TorchMemory, Macmon)
 
