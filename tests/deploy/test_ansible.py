@@ -155,6 +155,7 @@ def test_what_stands_where_is_the_persons_own(site):
     assert "--user enable swarm-exporter" in site.calls()
     unit = (site.home / ".config/systemd/user/swarm-exporter.service").read_text()
     assert "WantedBy=default.target" in unit
+    assert f'Environment="PATH={site.home}/.local/bin:/opt/homebrew/bin:' in unit
     assert "User=" not in unit
 
 
@@ -175,10 +176,13 @@ def test_another_configuration_restarts_the_exporter_and_nothing_else(site):
 
 def test_on_a_mac_both_services_are_agents_with_the_same_program(site):
     """launchctl is stood in for: agents are written and loaded, and nothing of them is run."""
-    words = {
-        path.stem.rpartition(".")[2]: plistlib.loads(path.read_bytes())["ProgramArguments"]
+    agents = {
+        path.stem.rpartition(".")[2]: plistlib.loads(path.read_bytes())
         for path in (site.home / "Library/LaunchAgents").glob("*.plist")
     }
+    words = {name: agent["ProgramArguments"] for name, agent in agents.items()}
+    for agent in agents.values():
+        assert "/opt/homebrew/bin:" in agent["EnvironmentVariables"]["PATH"]
     assert words.keys() == {"serve", "nodes"}
     program = str(site.home / ".local/share/swarm-exporter/venv/bin/swarm-exporter")
     assert words["serve"][:2] == [program, "serve"]
