@@ -171,7 +171,7 @@ def running(command: Sequence[str], url: str = "", log: Path | None = None) -> I
             try:
                 wait_until(lambda: answers(url), f"answer from {url}", child)
             except AssertionError as error:
-                said = log.read_text() if log else ""
+                said = log.read_text()[-2000:] if log else ""
                 raise AssertionError(f"{error}\n{said}") from None
         yield Running(psutil.Process(child.pid), url)
 

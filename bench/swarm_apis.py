@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import time
+from collections.abc import Callable
 
 _ANSWER = b"HTTP/1.1 %d Said\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 _FIRST_ROUND = 1000
@@ -48,10 +49,13 @@ class Api(asyncio.Protocol):
 class Swarm:
     """What every node's API says: the same other peers, and the node's own."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(
+        self, options: argparse.Namespace, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Begin the first stage now."""
         self._options = options
-        self._began = time.time()
+        self._clock = clock
+        self._began: float | None = None
         self._others: tuple[int, bytes] = (-1, b"")
 
     def state(self, node: int) -> str:
@@ -63,7 +67,8 @@ class Swarm:
 
     def answer(self, path: str, node: int) -> bytes:
         """Return the body of one route."""
-        stages = int((time.time() - self._began) / self._options.stage_seconds)
+        self._began = self._clock() if self._began is None else self._began
+        stages = int((self._clock() - self._began) / self._options.stage_seconds)
         if path.endswith("leaderboard-cumulative"):
             if self._others[0] != stages:
                 peers = range(self._options.peers - 1)

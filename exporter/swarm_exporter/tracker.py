@@ -123,6 +123,10 @@ class Tracker:
             total_account.gains, total_account.watched_since = [], None
         self._state_saved = True
         self._saving = asyncio.Lock()
+        #: How often accounts have changed, and how many of those changes are on disk.
+        self._learned = self._saved = 0
+        #: The nodes whose newest change is not, by its number.
+        self._unsaved: dict[str, int] = {}
         # Its own thread: a folder that hangs may use up the common ones.
         self._writer = ThreadPoolExecutor(1, "state")
         self._config = config
@@ -196,36 +200,55 @@ class Tracker:
 
     async def record(self, target: Target, reading: Reading) -> None:
         """Take in one reading; what it earned is on disk when this returns."""
-        async with self._saving:
-            self._note_health(target, reading)
-            learned = False
-            known = [self._resolved_identity(node) for node in target.nodes]
-            fresh_for = 2 * target.interval + self._config.timeout
-            expires = _Moment(reading.time + fresh_for, self._clock.monotonic() + fresh_for)
-            if isinstance(reading.value, Identity):
-                for node in target.nodes:
-                    self._identities[node.name] = reading.value
-            elif isinstance(reading.value, Board):
-                self._boards[target.key] = _Fresh(reading.value, expires)
-                learned = self._account(target, reading.value, reading.time)
-            elif isinstance(reading.value, Processes):
-                self._processes[target.source] = _Fresh(reading.value, expires)
-            elif isinstance(reading.value, HostFacts):
-                self._host[target.source] = _Fresh(reading.value, expires)
-            elif isinstance(reading.value, FactsOfNodes):
-                self._facts[target.source, target.key] = _Fresh(reading.value, expires)
-                learned = self._account_totals(target, reading.value, reading.time)
-            else:
-                self._facts.pop((target.source, target.key), None)
-                self._host.pop(target.source, None)
-                self._processes.pop(target.source, None)
-                self._boards.pop(target.key, None)
-            if known != [self._resolved_identity(node) for node in target.nodes]:
-                self._find_conflicts()
-            if learned:
-                await self._save()
-            self._awaited.discard((target.source, target.key))
+        learned = self._take(target, reading)
         self._stale = True
+        if learned:
+            await self._save_all()
+            self._stale = True
+        self._awaited.discard((target.source, target.key))
+
+    def _take(self, target: Target, reading: Reading) -> bool:
+        """Take in one reading; return True where accounts have changed by it."""
+        self._note_health(target, reading)
+        learned = False
+        known = [self._resolved_identity(node) for node in target.nodes]
+        fresh_for = 2 * target.interval + self._config.timeout
+        expires = _Moment(reading.time + fresh_for, self._clock.monotonic() + fresh_for)
+        if isinstance(reading.value, Identity):
+            for node in target.nodes:
+                self._identities[node.name] = reading.value
+        elif isinstance(reading.value, Board):
+            self._boards[target.key] = _Fresh(reading.value, expires)
+            learned = self._account(target, reading.value, reading.time)
+        elif isinstance(reading.value, Processes):
+            self._processes[target.source] = _Fresh(reading.value, expires)
+        elif isinstance(reading.value, HostFacts):
+            self._host[target.source] = _Fresh(reading.value, expires)
+        elif isinstance(reading.value, FactsOfNodes):
+            self._facts[target.source, target.key] = _Fresh(reading.value, expires)
+            learned = self._account_totals(target, reading.value, reading.time)
+        else:
+            self._facts.pop((target.source, target.key), None)
+            self._host.pop(target.source, None)
+            self._processes.pop(target.source, None)
+            self._boards.pop(target.key, None)
+        if known != [self._resolved_identity(node) for node in target.nodes]:
+            self._find_conflicts()
+        if learned:
+            self._learned += 1
+            self._unsaved.update((node.name, self._learned) for node in target.nodes)
+        return learned
+
+    async def _save_all(self) -> None:
+        """Return once all that is in memory now is on disk; who waits together shares a write."""
+        wanted = self._learned
+        async with self._saving:
+            if self._saved >= wanted:
+                return
+            saved = self._learned
+            await self._save()
+            self._saved = saved
+            self._unsaved = {k: v for k, v in self._unsaved.items() if v > saved}
 
     async def close(self) -> None:
         """Save what is worth saving but was not worth a write of its own."""
@@ -236,11 +259,10 @@ class Tracker:
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot; it is made anew only where something has changed."""
         now = self._clock.time()
-        # While a save is under way the accounts are ahead of the disk: show what was before.
         if (
             self._snapshot is not None
             and not self._expires.has_passed(self._clock)
-            and (self._saving.locked() or not self._stale)
+            and not self._stale
         ):
             return self._snapshot
         self._snapshot = self._build(now)
@@ -430,9 +452,9 @@ class Tracker:
         swarm_last_increase = self._swarm_last_increase()
         # Nobody knows what the swarm did while nobody watched.
         swarm_idle_since = max(swarm_last_increase or 0.0, self._watching_since or now)
-        # While a save is under way the accounts are ahead of the disk.
-        before = self._snapshot.nodes if self._snapshot and self._saving.locked() else ()
-        shown = {view.node.name: view.earnings for view in before}
+        # Accounts that are not saved yet are ahead of the disk: show what was before.
+        before = self._snapshot.nodes if self._snapshot and self._unsaved else ()
+        shown = {v.node.name: v.earnings for v in before if v.node.name in self._unsaved}
         health = self._health_by_node()
         facts_by_node = _by_node(facts_of_nodes.values())
         totals = self._totals(facts_of_nodes)
