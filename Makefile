@@ -42,12 +42,8 @@ lint: $(SYNCED) ## Check style, format and types
 	$(BIN)/mypy
 	@! $(BIN)/python -c 'import grafana_foundation_sdk' 2>/dev/null || $(BIN)/mypy --python-version 3.11 -p boards
 
-bench: $(SYNCED) ## Measure, and print ratios
-	$(BIN)/python bench/hung_node.py
-	$(BIN)/python bench/collection.py
-	$(BIN)/python bench/utilisation.py
-	$(BIN)/python bench/fifty_nodes.py
-	$(BIN)/python bench/log_tail.py
+bench: $(SYNCED) ## Measure everything beside something, print ratios, write bench/results.json (30 minutes)
+	$(BIN)/python bench/run.py
 
 bench-fleet: $(SYNCED) system-packages ## Measure what 50 and 200 machines cost Prometheus (12 minutes)
 	$(BIN)/python bench/fleet.py

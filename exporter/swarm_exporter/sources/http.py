@@ -20,6 +20,11 @@ from swarm_exporter.sources.errors import SourceError
 #: A fault's detail quotes at most this much of what an address answered.
 _QUOTED_CHARACTERS = 120
 _IDLE_CONNECTION_SECONDS = 4.0
+_LIMITS = httpx.Limits(
+    max_connections=None,
+    max_keepalive_connections=100,
+    keepalive_expiry=_IDLE_CONNECTION_SECONDS,
+)
 _SECONDS = re.compile(r"[0-9]{1,20}")
 _LENGTH = re.compile(r"[0-9]{1,12}")
 
@@ -42,20 +47,40 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after: float | None
 
 
+class _PoolForEach(httpx.AsyncBaseTransport):
+    """Connections in a pool for each address: one pool of all looks at each for each request."""
+
+    def __init__(self) -> None:
+        self._pools: dict[tuple[str, str, int | None], httpx.AsyncHTTPTransport] = {}
+        self._context = httpx.create_ssl_context()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask through the pool of the request's address."""
+        origin = (request.url.scheme, request.url.host, request.url.port)
+        pool = self._pools.get(origin)
+        if pool is None:
+            # The addresses are those of a configuration, and of the few before it.
+            pool = httpx.AsyncHTTPTransport(verify=self._context, limits=_LIMITS)
+            self._pools[origin] = pool
+        return await pool.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for pool in self._pools.values():
+            await pool.aclose()
+
+
 def new_client() -> httpx.AsyncClient:
     """Return the client that all sources share.
 
     Idle connections are dropped before uvicorn's 5 s keep-alive ends under a request.
     """
+    direct = _PoolForEach()
     return httpx.AsyncClient(
         follow_redirects=False,
         headers={"accept": "application/json", "accept-encoding": "identity"},
-        limits=httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=100,
-            keepalive_expiry=_IDLE_CONNECTION_SECONDS,
-        ),
-        mounts=LOOPBACK_IS_DIRECT,
+        limits=_LIMITS,
+        mounts=dict.fromkeys(LOOPBACK_IS_DIRECT, direct),
     )
 
 
