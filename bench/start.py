@@ -19,11 +19,12 @@ OPTIONAL = ("uvicorn", "starlette", "httpx", "supervisor", "pynvml", "eth_abi", 
 IMPORTS = """
 import sys
 from swarm_exporter.cli import main
+optional, sys.argv[1:] = sys.argv[1:], ["--help"]
 try:
-    main(["--help"], standalone_mode=False)
-finally:
-    names = sorted(sys.modules)
-    print(len(names), *(n for n in sys.argv[1:] if n in names), file=sys.stderr)
+    main()
+except SystemExit:
+    names = set(sys.modules)
+    print(len(names), *(name for name in optional if name in names), file=sys.stderr)
 """
 
 
