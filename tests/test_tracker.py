@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import msgspec
 import pytest
@@ -193,6 +194,76 @@ def test_a_board_that_expires_during_a_save_shows_no_unsaved_reward(clock):
 
     assert asyncio.run(run()) == 4.0
     assert shown == [0.0, 0.0]
+
+
+class Held:
+    """A state file whose first write lasts until it is let go."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+        self.let_go = threading.Event()
+        self.saves: list[list[str]] = []
+
+    def load(self, _: type):
+        return None
+
+    def save(self, memory) -> None:
+        self.saves.append(sorted(memory.accounts))
+        self.begun.set()
+        assert self.let_go.wait(10)
+
+
+def test_readings_that_come_together_share_one_write(clock):
+    names = ["QmA", "QmB", "QmC"]
+    nodes = [make_node(name, api=f"http://{name}", peer_id=name) for name in names]
+    held = Held()
+
+    async def run():
+        config = make_config(*nodes)
+        targets = [Target("leaderboard", node.api, (node,), 15.0) for node in nodes]
+        tracker = Tracker(config, clock, held)
+        tracker.configure(config, targets)
+
+        def record(number: int, name: str, score: float):
+            board = make_board(
+                make_standing(name, recorded=Stage(number, 0), last_score=score),
+                asked=frozenset({name}),
+            )
+            reading = Reading(time=clock.now, duration=0.1, value=board)
+            target = targets[names.index(name)]
+            return asyncio.create_task(tracker.record(target, reading))
+
+        first = record(1, "QmA", 4.0)
+        await asyncio.to_thread(held.begun.wait, 10)
+        others = [record(1, name, 4.0) for name in names[1:]]
+        await asyncio.sleep(0)
+        view = tracker.snapshot().nodes[1]
+        assert view.standing.last_score == 4.0, "what is not earned is shown at once"
+        assert view.earnings.last_increase is None
+        assert not any(task.done() for task in (first, *others))
+        held.let_go.set()
+        await asyncio.gather(first, *others)
+        return tracker.snapshot()
+
+    snapshot = asyncio.run(run())
+    assert held.saves == [["QmA"], names]
+    assert [view.earnings.scores for view in snapshot.nodes] == [(4.0,)] * 3
+
+
+def test_a_save_that_was_cut_off_is_made_up_for(clock):
+    held = Held()
+
+    async def run():
+        bench = Bench(clock, make_node(peer_id="QmA"), state=held)
+        cut_off = asyncio.create_task(bench.see(stage(1, 4.0)))
+        await asyncio.to_thread(held.begun.wait, 10)
+        cut_off.cancel()
+        await asyncio.wait([cut_off])
+        assert bench.tracker.snapshot().nodes[0].earnings.scores == ()
+        held.let_go.set()
+        return await bench.see(stage(1, 4.0))
+
+    assert asyncio.run(run()).nodes[0].earnings.scores == (4.0,)
 
 
 def test_what_was_not_looked_for_is_not_absent(clock):

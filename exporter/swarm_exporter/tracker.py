@@ -202,7 +202,8 @@ class Tracker:
         """Take in one reading; what it earned is on disk when this returns."""
         learned = self._take(target, reading)
         self._stale = True
-        if learned:
+        # A save that a reload has cut off is made up for.
+        if learned or any(node.name in self._unsaved for node in target.nodes):
             await self._save_all()
             self._stale = True
         self._awaited.discard((target.source, target.key))

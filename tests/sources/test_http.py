@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from swarm_exporter.reasons import Reason
@@ -280,3 +281,30 @@ RETRY_AFTER = {
 @pytest.mark.parametrize(("head", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
 def test_a_refusal_tells_when_to_come_back_an_hour_at_most(head, seconds, status):
     assert fault(response(b"{}", status=status, more=head)).retry_after == seconds
+
+
+def test_each_address_of_this_machine_has_connections_of_its_own(monkeypatch):
+    """And none goes through a proxy, whatever the environment says."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    pools = set()
+    asked = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def noted(self, request):
+        pools.add(self)
+        return await asked(self, request)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", noted)
+
+    async def run():
+        async with (
+            new_client() as client,
+            server(response(b"[1]")) as one,
+            server(response(b"[2]")) as two,
+        ):
+            answers = [
+                await get_json(client, url, timeout=5, limit=LIMIT) for url in (one, two, one)
+            ]
+        return [bytes(answer.body) for answer in answers]
+
+    assert asyncio.run(run()) == [b"[1]", b"[2]", b"[1]"]
+    assert len(pools) == 2

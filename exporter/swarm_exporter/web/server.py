@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -18,6 +19,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp) -> None:
         """Prepare to serve `app` over sockets given to `serve`."""
+        self._ending = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -29,6 +31,21 @@ class Server(uvicorn.Server):
                 ws="none",
             )
         )
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether to end."""
+        return self._ending.is_set()
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        (self._ending.set if value else self._ending.clear)()
+
+    async def main_loop(self) -> None:
+        """Keep the time in the answers right until the end, without waking ten times a second."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 1.0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
