@@ -414,7 +414,7 @@ def test_a_taken_port_is_said_in_the_yarn_log_alone(checkout) -> None:
     assert "Error: listen EADDRINUSE" in second.log("yarn.log")
     assert "EADDRINUSE" not in second.printed
     # It has talked to the other's login app all the time, and submits there.
-    assert server_process(second.folder) is None
+    eventually(lambda: server_process(second.folder) is None, "end of its login app")
     peer = eventually(lambda: HELLO.search(second.printed), "greeting")[2]
     eventually(
         lambda: peer in {s["body"]["peerId"] for s in submissions(first.folder)}, "submission"
