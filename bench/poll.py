@@ -79,7 +79,15 @@ def real(options: argparse.Namespace, results: Results) -> None:
     results.add("nodes", options.nodes, "")
     results.add("healthy nodes", len(healthy), "")
     results.add("age of an answer on /metrics, median", quantile(ages, 50), "s")
-    results.add("age of an answer on /metrics, oldest", max(ages), "s")
+    # Of so many nodes a body is shown again for up to a second: what a reader sees is older.
+    results.add(
+        "age of an answer on /metrics, oldest",
+        max(ages),
+        "s",
+        beside=("interval", options.interval),
+        goal=f"no older than the interval (and {GRACE:g} s for the poll)",
+        met=max(ages) <= options.interval + GRACE,
+    )
     results.add("from answer to answer of a node, median", quantile(gaps, 50), "s")
     results.add(
         "from answer to answer of a node, longest",
@@ -247,7 +255,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--interval", type=float, default=15)
     parser.add_argument("--seconds", type=float, default=60, help="of the real part")
-    parser.add_argument("--simulated-nodes", type=int, default=100)
+    parser.add_argument("--simulated-nodes", type=int, default=1000)
     options = parser.parse_args()
     configure_logging("critical", "text")
     results = Results("poll")

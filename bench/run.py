@@ -32,8 +32,9 @@ def main() -> None:
         print(f"-- {name}", flush=True)
         command = [sys.executable, str(FOLDER / f"{name}.py")]
         environment = {**os.environ, RESULTS: str(results)}
-        if subprocess.run(command, env=environment, check=False).returncode:  # noqa: S603
-            failed.append(name)
+        status = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
+        if status:
+            failed.append(f"{name} (exit status {status})")
     if results.exists():
         known = json.loads(results.read_text())
         print(f"\nmeasured on {known.pop('machine')}")

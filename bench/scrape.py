@@ -145,7 +145,15 @@ def measure(nodes: int, seconds: float, other: Running | None, results: Results)
     note(results, where, latencies, rates)
     p50 = {name: quantile(taken, 50) for name, taken in changed.items()}
     beside = ("node_exporter", p50["node_exporter"]) if other is not None else None
-    results.add(f"{where}: p50, changed", p50["exporter"] * 1e3, "ms", beside=scaled(beside))
+    # A Prometheus that comes every 15 s meets a change each time: this is what it waits for.
+    results.add(
+        f"{where}: p50, changed",
+        p50["exporter"] * 1e3,
+        "ms",
+        beside=scaled(beside),
+        goal="p50 below node_exporter's, where the body has to be made",
+        met=p50["exporter"] < p50["node_exporter"] if other is not None else None,
+    )
     slowest = max(changed["exporter"])
     results.add(f"{where}: slowest of 29, changed", slowest * 1e3, "ms")
 
