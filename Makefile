@@ -16,6 +16,8 @@ KUBERNETES := deploy/kubernetes/check/node_modules/.package-lock.json
 ANSIBLE := .ansible/.installed
 
 # Where `make install` puts the command: for everybody as root, else for you.
+# and with what beyond it: make install EXTRAS="chain nvidia"
+EXTRAS ?=
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
 
 .PHONY: help demo install test lint bench bench-fleet docs boards boards-schema boards-preview boards-pictures chain-node ansible kubernetes pictures clean system-packages
@@ -28,7 +30,7 @@ demo: $(SYNCED) ## Run a simulated swarm of three nodes and the exporter on it
 
 install: $(SYNCED) ## Install the command swarm-exporter below PREFIX (/usr/local as root, else ~/.local)
 	@mkdir -p "$(PREFIX)/bin"
-	@UV_PROJECT_ENVIRONMENT="$(PREFIX)/lib/swarm-exporter" $(BIN)/uv sync --quiet --locked --no-dev --no-editable --python $(PYTHON)
+	@UV_PROJECT_ENVIRONMENT="$(PREFIX)/lib/swarm-exporter" $(BIN)/uv sync --quiet --locked --no-dev --no-editable $(EXTRAS:%=--extra %) --python $(PYTHON)
 	@ln -sf "$(PREFIX)/lib/swarm-exporter/bin/swarm-exporter" "$(PREFIX)/bin/swarm-exporter"
 	@command -v swarm-exporter >/dev/null && echo "installed: swarm-exporter --instances 3" || \
 		echo "installed: $(PREFIX)/bin/swarm-exporter --instances 3 (add $(PREFIX)/bin to your PATH)"
