@@ -15,7 +15,7 @@ PREVIEW := grafana/preview/dist/index.html
 KUBERNETES := deploy/kubernetes/check/node_modules/.package-lock.json
 ANSIBLE := .ansible/.installed
 
-# Where `make install` puts the command: for everybody as root, else for you.
+# Where `make install` puts the command: for everybody as root, else for you;
 # and with what beyond it: make install EXTRAS="chain nvidia"
 EXTRAS ?=
 PREFIX ?= $(shell [ "$$(id -u)" = 0 ] && echo /usr/local || echo "$$HOME/.local")
