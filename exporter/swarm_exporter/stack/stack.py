@@ -205,27 +205,32 @@ class Stack:
         return any(True for _ in self._orphans())
 
     def _orphans(self) -> Iterator[tuple[psutil.Process, str]]:
-        """Yield this person's processes that run a command of ours in our folder, unsupervised."""
+        """Yield this person's processes that run a command of ours in our folder, unsupervised.
+
+        The arguments tell: a wrapper or an interpreter may stand before them.
+        """
         up = self.last()
         if up is None:
             return
-        folders = {os.path.realpath(self.files.root / folder) for folder in (".", "prometheus")}
-        programs = {os.path.realpath(program): name for name, program in up.programs.items()}
-        serve = ["-m", "swarm_exporter", "serve", *(up.exporter.options or ())]
+        root = self.files.root.absolute()
+        commands = {
+            server.name: (
+                os.path.realpath(root / server.folder),
+                list(server.command(Path(up.programs[server.name]), up.settings, root))[1:],
+            )
+            for server in self._servers
+            if server.name in up.programs
+        }
+        if up.exporter.options is not None:
+            serve = ["-m", "swarm_exporter", "serve", *up.exporter.options]
+            commands[EXPORTER] = (os.path.realpath(up.exporter.cwd), serve)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if process.uids().real != os.getuid() or _is_supervised(process):
                     continue
-                words = process.cmdline()
-                if up.exporter.options is not None and words[1:] == serve:
-                    yield process, EXPORTER
-                elif process.cwd() in folders:
-                    name = programs.get(os.path.realpath(process.exe()))
-                    name = name or next(
-                        (n for p, n in programs.items() if p in map(os.path.realpath, words[:3])),
-                        "",
-                    )
-                    if name:
+                words, folder = process.cmdline(), process.cwd()
+                for name, (own_folder, arguments) in commands.items():
+                    if folder == own_folder and words[-len(arguments) :] == arguments:
                         yield process, name
 
     def state(self) -> list[ServerState]:
