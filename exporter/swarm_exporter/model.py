@@ -300,6 +300,20 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     #: What the other sources say of it, by the type of the facts.
     facts: Mapping[type[NodeFacts], NodeFacts] = {}
 
+    @property
+    def cumulative_reward(self) -> float | None:
+        """What its reward source holds for its peer; None where that says nothing."""
+        if self.reward_source == "leaderboard":
+            return self.standing.cumulative_reward if self.standing else None
+        return self.total.reward if self.total else None
+
+    @property
+    def participation(self) -> float | None:
+        """How often its peer has voted for winners, where its reward source says it."""
+        if self.reward_source == "leaderboard":
+            return self.standing.participation if self.standing else None
+        return self.total.participation if self.total else None
+
     def of(self, kind: type[NodeFactsT]) -> NodeFactsT | None:
         """Return the newest facts of one kind; None where they are not known."""
         facts = self.facts.get(kind)

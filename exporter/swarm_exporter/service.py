@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 from swarm_exporter.clock import Clock, SystemClock
 from swarm_exporter.config import Config
-from swarm_exporter.config.sources import Choice
 from swarm_exporter.errors import ConfigError
 from swarm_exporter.poller import Poller
 from swarm_exporter.sources import new_sources
@@ -159,10 +158,7 @@ class Service:
 
 def _alike(config: Config) -> Iterator[tuple[str, str]]:
     """Yield, for nodes that are read alike, their names, and how they are read and why."""
-    alike: dict[tuple[Choice, ...], list[str]] = {}
-    for node in config.nodes:
-        alike.setdefault(config.choices.get(node.name, ()), []).append(node.name)
-    for choices, names in alike.items():
+    for choices, names in config.read_alike().items():
         on = "; ".join(f"{choice.source} ({choice.why})" for choice in choices if choice.on)
         off = "; ".join(f"{choice.source} ({choice.why})" for choice in choices if not choice.on)
         if choices:

@@ -163,7 +163,6 @@ def status_document(snapshot: Snapshot, now: float, refresh_seconds: float) -> S
 
 def _node_line(view: NodeView, snapshot: Snapshot) -> NodeLine:
     standing, board, earnings = view.standing, view.board, view.earnings
-    total = view.total
     recorded = standing.recorded if standing else None
     clock = board.clock if board else None
     return NodeLine(
@@ -177,13 +176,9 @@ def _node_line(view: NodeView, snapshot: Snapshot) -> NodeLine:
         action=view.verdict.action,
         rank=standing.rank if standing else None,
         total_peers=board.total_peers if board else None,
-        cumulative_reward=total.reward
-        if total
-        else (standing.cumulative_reward if standing else None),
+        cumulative_reward=view.cumulative_reward,
         last_score=standing.last_score if standing else None,
-        participation=total.participation
-        if total
-        else (standing.participation if standing else None),
+        participation=view.participation,
         earned=earnings.earned if earnings.since is not None else None,
         lost=earnings.lost if earnings.since is not None else None,
         earned_since=earnings.since,

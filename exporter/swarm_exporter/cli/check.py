@@ -14,7 +14,6 @@ from swarm_exporter.addresses import origin_of, redact_url
 from swarm_exporter.cli.options import flags_from, serve_options
 from swarm_exporter.config import Config, load_config
 from swarm_exporter.config.hosted import Hosted
-from swarm_exporter.config.sources import Choice
 from swarm_exporter.durations import format_duration
 from swarm_exporter.errors import SwarmExporterError
 from swarm_exporter.sources.check_mapping import check_mapping
@@ -115,10 +114,7 @@ def _print_choices(config: Config, console: Console) -> None:
     """Say of each source why it is asked or not; nodes of which the same is true share it."""
     from rich.text import Text
 
-    alike: dict[tuple[Choice, ...], list[str]] = {}
-    for node in config.nodes:
-        alike.setdefault(config.choices[node.name], []).append(node.name)
-    for choices, names in alike.items():
+    for choices, names in config.read_alike().items():
         reward = config.reward_source(names[0]) or "nothing"
         many = "s" if len(names) > 1 else ""
         console.print(Text(f"\nnode{many} {', '.join(names)}: reward from {reward}", style="bold"))

@@ -5,7 +5,6 @@ Contracts and network: gensyn-ai/rl-swarm v0.2.0 to main of 2026-01-05, its run 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
@@ -133,12 +132,7 @@ def resolve_chain(
 def preset_name(value: object) -> str:
     """Read the name of a preset, or `none`. Raises ValueError that names the fix."""
     name = str(value).strip().lower()
-    known = [*PRESETS, NONE]
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f'no preset is called "{name[:60]}"; {hint}')
+    return values.known_name(name, (*PRESETS, NONE), "preset")
 
 
 def contract_address(value: object) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
+from swarm_exporter.config.values import known_name
 from swarm_exporter.host import COLLECTORS
 
 
@@ -28,8 +28,4 @@ def collector_switches(value: Mapping[str, bool]) -> dict[str, bool]:
 
 def known_collector(name: str) -> str:
     """Return the name of a collector. Raises ValueError where there is none of that name."""
-    if name in COLLECTORS:
-        return name
-    near = difflib.get_close_matches(name, COLLECTORS, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLLECTORS)}"
-    raise ValueError(f'no collector is called "{name}"; {hint}')
+    return known_name(name, COLLECTORS, "collector")

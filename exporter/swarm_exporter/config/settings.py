@@ -150,3 +150,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if self.reward_source(node) == "leaderboard":
             return self.leaderboard is not None and self.leaderboard.keeps_sums
         return True
+
+    def read_alike(self) -> dict[tuple[Choice, ...], list[str]]:
+        """Return the names of the nodes of each way to be read, in their order."""
+        alike: dict[tuple[Choice, ...], list[str]] = {}
+        for node in self.nodes:
+            alike.setdefault(self.choices.get(node.name, ()), []).append(node.name)
+        return alike

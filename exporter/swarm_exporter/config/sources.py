@@ -6,7 +6,6 @@ why it is asked or not. Facts: RL Swarm v0.2.0 to v0.7.0.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from swarm_exporter.config.chain import (
     Coordinator,
     Network,
 )
+from swarm_exporter.config.values import known_name
 from swarm_exporter.launcher.profile import detect_profile
 from swarm_exporter.model import Node
 
@@ -86,7 +86,7 @@ def source_wish(value: object) -> Wish:
     """
     if isinstance(value, dict):
         for name, on in value.items():
-            _known(name)
+            known_name(name, SOURCES, "source")
             if not isinstance(on, bool):
                 raise ValueError(f"{name} must be true or false")
         return Wish(switched=value)
@@ -97,7 +97,7 @@ def source_wish(value: object) -> Wish:
     if names == ("none",):
         return Wish(only=())
     for name in names:
-        _known(name)
+        known_name(name, SOURCES, "source")
     return Wish(only=names)
 
 
@@ -141,13 +141,6 @@ def _is_possible(auto: Choice, node: Node, coordinator: Coordinator | None) -> b
         # Without its package the poll says what to install.
         return coordinator is not None
     return auto.source != "hosted" and node.folder is not None
-
-
-def _known(name: str) -> None:
-    if name not in SOURCES:
-        near = difflib.get_close_matches(name, SOURCES, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SOURCES)}"
-        raise ValueError(f'no source is called "{name}"; {hint}')
 
 
 def _profile(folder: Path | None) -> str | None:

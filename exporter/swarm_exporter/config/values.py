@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from string import Formatter
 from urllib.parse import urlsplit
@@ -64,6 +65,16 @@ def one_of(*known: str) -> Callable[[object], str]:
         return word
 
     return read
+
+
+def known_name(name: str, known: Iterable[str], what: str) -> str:
+    """Return `name` where it is one of `known`. Raises ValueError that names the nearest."""
+    names = list(known)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    raise ValueError(f'no {what} is called "{name[:60]}"; {hint}')
 
 
 def octal(value: object) -> int:

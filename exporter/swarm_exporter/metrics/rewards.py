@@ -16,25 +16,13 @@ def _clock(view: NodeView) -> Stage | None:
     return view.board.clock if view.board else None
 
 
-def _cumulative(view: NodeView) -> float | None:
-    if view.reward_source == "leaderboard":
-        return view.standing.cumulative_reward if view.standing else None
-    return view.total.reward if view.total else None
-
-
-def _participation(view: NodeView) -> float | None:
-    if view.reward_source == "leaderboard":
-        return view.standing.participation if view.standing else None
-    return view.total.participation if view.total else None
-
-
 METRICS = (
     Metric(
         "swarm_cumulative_reward",
         Kind.GAUGE,
         "The API's cumulative reward of this node's peer, as the API says it.",
         _NODE,
-        of_node(_cumulative),
+        of_node(lambda v: v.cumulative_reward),
         "Not a counter: upstream adds at a stage's first poll, overwrites at the second, and "
         "starts again after an absence. Count with `swarm_reward_earned_total`. Absent while the "
         "peer is not on the board.",
@@ -85,7 +73,7 @@ METRICS = (
         Kind.GAUGE,
         "How often this node's peer has voted for winners, where the API says it.",
         _NODE,
-        of_node(_participation),
+        of_node(lambda v: v.participation),
         "Upstream's own server does not give it; community leaderboards may.",
     ),
     Metric(
