@@ -160,7 +160,10 @@ function nodeRows(node, now) {
   const wrong = faults(node);
   const head = el("th", "", who);
   head.scope = "row";
-  const row = el("tr", wrong.length || (!node.api && node.blind.length) ? "has-why" : "",
+  // Without a leaderboard some cells stay empty: say why, and what to configure.
+  const blind = node.api ? [] : node.blind;
+  const explained = wrong.length > 0 || blind.length > 0;
+  const row = el("tr", explained ? "has-why" : "",
     head,
     cell("State", "", state(node.condition), ...uptime(node.process, now), ...cost(node.cost)),
     cell("Rank", "figure", ...(node.rank === null ? ["–"] : [
@@ -172,9 +175,7 @@ function nodeRows(node, now) {
     cell("API reward", "figure", el("span", "line", number(node.cumulative_reward)),
       el("span", "line soft", recorded)),
     cell("Last earned", "figure", ago(node.last_increase, now)));
-  // Without a leaderboard some cells stay empty: say why, and what to configure.
-  const blind = node.api ? [] : node.blind;
-  if (!wrong.length && !blind.length) return [row];
+  if (!explained) return [row];
   const why = el("td", "", ...wrong.map(([fault, action]) =>
     el("p", "", el("b", "", sentence(fault)), ` ${action}`)),
     ...blind.map((spot) => el("p", "soft", `Not known: ${spot}.`)));
